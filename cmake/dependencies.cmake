@@ -1,0 +1,32 @@
+# Everything from Debian, plus ONNX Runtime's headers from .deps/ (tools/setup puts them there).
+
+find_package(Threads REQUIRED)
+find_package(PkgConfig REQUIRED)
+find_package(fmt REQUIRED)
+find_package(nlohmann_json REQUIRED)
+find_package(OpenSSL REQUIRED COMPONENTS Crypto)
+find_package(PNG REQUIRED)
+find_package(JPEG REQUIRED)
+pkg_check_modules(HWY REQUIRED IMPORTED_TARGET libhwy)
+pkg_check_modules(SNDFILE REQUIRED IMPORTED_TARGET sndfile)
+pkg_check_modules(SOXR REQUIRED IMPORTED_TARGET soxr)
+pkg_check_modules(ZIP REQUIRED IMPORTED_TARGET libzip)
+if(LIPCAST_LIBAV)
+  pkg_check_modules(LIBAV REQUIRED IMPORTED_TARGET libavformat libavcodec libavutil libswscale)
+endif()
+
+set(LIPCAST_ORT_ROOT ${PROJECT_SOURCE_DIR}/.deps/onnxruntime CACHE PATH
+    "ONNX Runtime: include/ to compile, lib/libonnxruntime.so looked up at run time")
+add_library(lipcast_ort_headers INTERFACE)
+target_include_directories(lipcast_ort_headers SYSTEM INTERFACE ${LIPCAST_ORT_ROOT}/include)
+if(NOT EXISTS ${LIPCAST_ORT_ROOT}/include/onnxruntime_cxx_api.h)
+  message(FATAL_ERROR "no ONNX Runtime headers in ${LIPCAST_ORT_ROOT}/include: run tools/setup")
+endif()
+
+if(LIPCAST_TESTS)
+  find_package(GTest REQUIRED)
+  include(GoogleTest)
+endif()
+if(LIPCAST_BENCHES)
+  find_package(benchmark REQUIRED)
+endif()

@@ -1,0 +1,104 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "lipcast/avatar/boxes.h"
+#include "lipcast/avatar/frame_order.h"
+#include "lipcast/avatar/image_pattern.h"
+#include "lipcast/avatar/mouth_layout.h"
+#include "lipcast/base/rational.h"
+#include "lipcast/base/status.h"
+
+namespace lipcast::avatar {
+
+inline constexpr std::string_view kManifestName = "avatar.json";
+inline constexpr size_t kMaxManifestBytes = size_t{16} << 20;
+inline constexpr int64_t kMaxPackageFileBytes = int64_t{1} << 40;
+inline constexpr int64_t kMaxListedFiles = 200'000;
+
+enum class FramesKind { kVideo, kImages };
+enum class GeneratorFamily { kSyncTalk, kUltralight, kWav2Lip };
+/// What the model hears. kMel has no encoder of its own: the generator takes mel windows.
+enum class AudioKind { kAve, kHubert, kWenet, kMel };
+enum class MelPadding { kZero, kReflect };
+/// The only colour of version 1: what PixelFormat::kI420 means. Import converts.
+enum class ColorMatrix { kBt709 };
+enum class ColorRange { kLimited };
+
+std::string_view Name(Order order);
+std::string_view Name(FramesKind kind);
+std::string_view Name(GeneratorFamily family);
+std::string_view Name(AudioKind kind);
+std::string_view Name(MelPadding padding);
+
+/// Rate the models of a kind were trained at, frames/s: 25, WeNet 20.
+Rational ModelRate(AudioKind kind);
+
+struct FrameFiles {
+  FramesKind kind = FramesKind::kVideo;
+  std::string path;      ///< the video, or the pattern of the images
+  int64_t first = 0;     ///< number in the name of image 0
+  ImagePattern pattern;  ///< of kImages
+};
+
+/// Frames in which the person is silent and the mouth is closed.
+struct IdleRange {
+  int64_t first = 0;
+  int64_t count = 0;
+};
+
+struct GeneratorSpec {
+  GeneratorFamily family = GeneratorFamily::kSyncTalk;
+  std::string model;                      ///< file of the package
+  MouthLayout mouth;                      ///< masked_first follows from the family
+  std::optional<std::string> mask_image;  ///< gray, inner_px square: weight of the redrawn pixels
+};
+
+struct AudioSpec {
+  AudioKind kind = AudioKind::kAve;
+  std::string model;  ///< file of the package; empty for kMel
+  MelPadding padding = MelPadding::kZero;
+  Rational fps;  ///< rate of the model's features, equal to ModelRate(kind)
+};
+
+struct FileEntry {
+  std::string sha256;  ///< 64 lower-case hex digits
+  int64_t bytes = 0;
+};
+
+/// avatar.json of schema version 1: docs/avatar-format.md says what each field means.
+struct Manifest {
+  std::string name;
+  std::string title;
+  Rational fps;  ///< rate of the frames
+  int64_t frame_count = 0;
+  int width = 0, height = 0;
+  Order order = Order::kLoop;
+  ColorMatrix matrix = ColorMatrix::kBt709;
+  ColorRange range = ColorRange::kLimited;
+  FrameFiles frames;
+  std::string boxes;  ///< file of the package
+  IdleRange idle;
+  GeneratorSpec generator;
+  AudioSpec audio;
+  std::map<std::string, FileEntry, std::less<>> files;  ///< by name in the package
+  std::string provenance, licence;
+
+  /// Name in the package of image `frame`, for FramesKind::kImages.
+  std::string ImageName(int64_t frame) const { return frames.pattern.Name(frames.first + frame); }
+
+  /// What no single field shows: the mouth, idle range, rates and family against each other, and
+  /// that every file referred to is listed. ParseManifest has called it.
+  Status Validate() const;
+};
+
+/// kInvalidArgument: "generator.border_px = -1: want 0..256". Unknown, missing and doubled keys,
+/// wrong types, values out of range and paths that leave the package are refused.
+Result<Manifest> ParseManifest(std::string_view json);
+
+}  // namespace lipcast::avatar

@@ -1,0 +1,78 @@
+#include "lipcast/cli/report.h"
+
+#include <fmt/format.h>
+#include <sys/resource.h>
+
+#include <algorithm>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <thread>
+
+namespace lipcast::cli {
+namespace {
+
+double MillisecondsPerFrame(const StageTimes& times, Stage stage, int64_t frames) {
+  return std::chrono::duration<double, std::milli>(times.total(stage)).count() /
+         static_cast<double>(std::max<int64_t>(1, frames));
+}
+
+struct Group {
+  const char* name;
+  Stage first, last;
+};
+constexpr Group kGroups[] = {
+    {"audio", Stage::kDecode, Stage::kNormalise},
+    {"windows", Stage::kWindows, Stage::kWindows},
+    {"networks", Stage::kAudioEncoder, Stage::kAudioEncoder},
+    {"picture", Stage::kBackground, Stage::kBackground},
+    {"networks", Stage::kGenerator, Stage::kGenerator},
+    {"imaging", Stage::kPack, Stage::kPaste},
+    {"output", Stage::kEncode, Stage::kMux},
+};
+
+}  // namespace
+
+std::string CpuName() {
+  std::ifstream info("/proc/cpuinfo");
+  for (std::string line; std::getline(info, line);) {
+    if (line.rfind("model name", 0) != 0) continue;
+    const size_t colon = line.find(": ");
+    if (colon != std::string::npos) return line.substr(colon + 2);
+  }
+  return "unknown";
+}
+
+int CoreCount() { return static_cast<int>(std::thread::hardware_concurrency()); }
+
+double PeakRssMb() {
+  rusage usage{};
+  getrusage(RUSAGE_SELF, &usage);
+  return static_cast<double>(usage.ru_maxrss) / 1024.0;
+}
+
+nlohmann::json StagesJson(const StageTimes& times, int64_t frames) {
+  nlohmann::json stages = nlohmann::json::object();
+  for (int i = 0; i < kStageCount; ++i) {
+    const auto stage = static_cast<Stage>(i);
+    stages[std::string(StageName(stage))] = MillisecondsPerFrame(times, stage, frames);
+  }
+  return stages;
+}
+
+std::string StageTable(const StageTimes& times, int64_t frames) {
+  std::string table = fmt::format("  {:<10}{:<16}{:>12}\n", "part", "stage", "ms a frame");
+  double sum = 0;
+  for (const Group& group : kGroups) {
+    const char* name = group.name;
+    for (int i = static_cast<int>(group.first); i <= static_cast<int>(group.last); ++i) {
+      const auto stage = static_cast<Stage>(i);
+      const double ms = MillisecondsPerFrame(times, stage, frames);
+      sum += ms;
+      table += fmt::format("  {:<10}{:<16}{:>12.4f}\n", name, StageName(stage), ms);
+      name = "";
+    }
+  }
+  return table + fmt::format("  {:<10}{:<16}{:>12.4f}\n", "", "sum, all cores", sum);
+}
+
+}  // namespace lipcast::cli

@@ -1,0 +1,81 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "lipcast/avatar/mouth_layout.h"
+#include "lipcast/base/rational.h"
+#include "lipcast/base/status.h"
+#include "lipcast/inference/session.h"
+
+namespace lipcast::generator {
+
+/// Which feature rows one frame is drawn from, in the model's own time. Source: contract.md 2.
+/// Rows are [copy of the first, feature 0, feature 1, ...]; frame i takes rows
+/// [i - rows_before, i + rows_after], rows below 0 being zero.
+struct AudioContext {
+  Rational fps{25, 1};  ///< frames and windows per second
+  int mel_bands = 80;
+  int window_frames = 16;    ///< mel frames of one encoder window
+  int feature_floats = 512;  ///< one row
+  int rows_before = 8;
+  int rows_after = 7;
+
+  int rows() const { return rows_before + rows_after + 1; }
+  int64_t floats() const { return static_cast<int64_t>(rows()) * feature_floats; }
+  int64_t window_floats() const { return static_cast<int64_t>(mel_bands) * window_frames; }
+  /// The window that frame i waits for: row r holds window r - 1.
+  int64_t last_window(int64_t frame) const { return frame + rows_after - 1; }
+};
+
+/// The networks of one avatar: sound in, mouth picture out. Immutable, shared by every session.
+/// Shape:  all float32, contiguous, batch first.
+/// Thread: any number of callers at once.
+class Generator {
+ public:
+  virtual ~Generator() = default;
+  virtual const avatar::MouthLayout& layout() const = 0;
+  virtual const AudioContext& context() const = 0;
+  virtual inference::Provider provider() const = 0;
+  /// The most frames worth running at once: the model's own where it is fixed, 1 on a CPU.
+  virtual int64_t preferred_batch() const = 0;
+
+  /// windows [n][bands][window_frames], band-major -> features [n][feature_floats].
+  virtual Status Encode(int64_t n, std::span<const float> windows,
+                        std::span<float> features) const = 0;
+  /// pictures [n][6][S][S] and contexts [n][rows][feature_floats] -> mouths [n][3][S][S], 0..1.
+  virtual Status Generate(int64_t n, std::span<const float> pictures,
+                          std::span<const float> contexts, std::span<float> mouths) const = 0;
+};
+
+/// One network file of an avatar, by name for error texts.
+struct ModelFile {
+  std::string name;
+  std::span<const uint8_t> bytes;
+};
+
+/// What a family is built from; filled from the avatar's manifest.
+struct GeneratorFiles {
+  std::string family;      ///< "synctalk"
+  std::string audio_kind;  ///< "ave"
+  avatar::MouthLayout layout;
+  ModelFile audio_encoder, generator;
+};
+
+/// Loads the networks, checks their shapes against the family and the layout, and runs each once.
+Result<std::shared_ptr<const Generator>> LoadGenerator(const GeneratorFiles& files,
+                                                       const inference::Backend& backend,
+                                                       const inference::SessionOptions& options);
+
+/// The families this build knows, for error texts and `doctor`.
+std::vector<std::string> FamilyNames();
+
+// Each family lives in a file of its own and is listed once, in generator.cc.
+Result<std::shared_ptr<const Generator>> LoadSynctalk(const GeneratorFiles& files,
+                                                      const inference::Backend& backend,
+                                                      const inference::SessionOptions& options);
+
+}  // namespace lipcast::generator

@@ -1,0 +1,11 @@
+#pragma once
+
+#include "lipcast/base/picture.h"
+
+namespace lipcast::imaging {
+
+/// The plain form of CubicResizer::Resize, equal to it bit for bit: one pixel at a time.
+/// Rows first, rounded to 6 fractional bits, then columns. `channels` is 1, 3 or 4.
+void CubicResizeReference(const PictureView& src, const MutablePictureView& dst, int channels);
+
+}  // namespace lipcast::imaging

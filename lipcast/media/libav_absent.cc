@@ -1,0 +1,35 @@
+// Stands in for every libav unit when LIPCAST_LIBAV=OFF.
+#include "lipcast/media/encoder_info.h"
+#include "lipcast/media/libav_audio_reader.h"
+#include "lipcast/media/libav_log.h"
+#include "lipcast/media/movie_sink.h"
+#include "lipcast/media/video_decoder.h"
+
+namespace lipcast::media {
+namespace {
+
+Status Absent(const std::string& what) {
+  return Status(Code::kUnimplemented, what +
+                                          ": this lipcast was built without libav "
+                                          "(LIPCAST_LIBAV=OFF)");
+}
+
+}  // namespace
+
+void InitLibav() {}
+EncoderInfo FindEncoders() { return {}; }
+
+Result<std::unique_ptr<VideoSink>> CreateMovieSink(MovieContainer, const SinkOptions& options) {
+  return Absent("cannot write movie '" + options.path.string() + "'");
+}
+Result<std::unique_ptr<VideoDecoder>> OpenVideoDecoder(const avatar::FileSource& source) {
+  return Absent("cannot read video '" + source.path.string() + "'");
+}
+Result<std::unique_ptr<avatar::FrameDecoder>> OpenVideo(const avatar::FileSource& source) {
+  return OpenVideoDecoder(source).status();
+}
+Result<std::unique_ptr<audio::AudioReader>> OpenLibavAudio(const std::filesystem::path& path) {
+  return Absent("cannot read audio of '" + path.string() + "'");
+}
+
+}  // namespace lipcast::media

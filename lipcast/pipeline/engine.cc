@@ -1,0 +1,74 @@
+#include "lipcast/pipeline/engine.h"
+
+#include <algorithm>
+#include <optional>
+#include <string>
+#include <thread>
+
+#include "lipcast/pipeline/session.h"
+
+namespace lipcast::pipeline {
+namespace {
+
+constexpr int kMaxWorkers = 256;
+
+int WorkerCount(int wanted) {
+  if (wanted > 0) return wanted;
+  return std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
+}
+
+}  // namespace
+
+Engine::Engine(const EngineOptions& options, EngineParts parts)
+    : options_(options), parts_(std::move(parts)), executor_(WorkerCount(options.workers)) {}
+
+Result<std::unique_ptr<Engine>> Engine::Create(const EngineOptions& options, EngineParts parts) {
+  if (options.workers < 0 || options.workers > kMaxWorkers) {
+    return Status(Code::kInvalidArgument,
+                  "workers = " + std::to_string(options.workers) + ": want 0..256 (0: one a core)");
+  }
+  LC_ENSURE(parts.backend && parts.log && parts.metrics && parts.clock);
+  std::unique_ptr<Engine> engine(new Engine(options, std::move(parts)));
+  for (int i = 0; i < engine->workers(); ++i) {
+    engine->scratch_.push_back(std::make_unique<WorkerScratch>());
+  }
+  return engine;
+}
+
+Result<std::shared_ptr<const LoadedAvatar>> Engine::LoadAvatar(
+    const std::filesystem::path& path) const {
+  return LoadedAvatar::Load(path, parts_.codecs, options_.avatar, *parts_.backend,
+                            options_.inference);
+}
+
+Result<std::unique_ptr<Session>> Engine::Open(std::shared_ptr<const LoadedAvatar> avatar,
+                                              const SessionOptions& options) {
+  return Session::Create(*this, std::move(avatar), options);
+}
+
+Result<std::shared_ptr<const LoadedAvatar>> LoadedAvatar::Load(
+    const std::filesystem::path& path, const avatar::FrameCodecs& codecs,
+    const avatar::LoadOptions& load_options, const inference::Backend& backend,
+    const inference::SessionOptions& options) {
+  LC_ASSIGN_OR_RETURN(auto avatar, avatar::Avatar::Load(path, codecs, load_options));
+  const avatar::Manifest& manifest = avatar->manifest();
+  const std::string where = "avatar '" + manifest.name + "'";
+  LC_ASSIGN_OR_RETURN(const auto encoder, avatar->ModelBytes(manifest.audio.model));
+  LC_ASSIGN_OR_RETURN(const auto network, avatar->ModelBytes(manifest.generator.model));
+  const generator::GeneratorFiles files{std::string(avatar::Name(manifest.generator.family)),
+                                        std::string(avatar::Name(manifest.audio.kind)),
+                                        manifest.generator.mouth,
+                                        {manifest.audio.model, *encoder},
+                                        {manifest.generator.model, *network}};
+  auto generator = generator::LoadGenerator(files, backend, options);
+  if (!generator.ok()) return generator.status().Prefixed(where);
+  const auto mask =
+      avatar->mask_image() ? std::optional(avatar->mask_image()->view()) : std::nullopt;
+  auto compositor =
+      imaging::MouthCompositor::Create(manifest.generator.mouth, mask ? &*mask : nullptr);
+  if (!compositor.ok()) return compositor.status().Prefixed(where);
+  return std::shared_ptr<const LoadedAvatar>(std::make_shared<LoadedAvatar>(LoadedAvatar{
+      std::move(avatar), *std::move(generator), *std::move(compositor), backend.description()}));
+}
+
+}  // namespace lipcast::pipeline

@@ -1,0 +1,141 @@
+#include "lipcast/pipeline/frame_painter.h"
+
+#include <algorithm>
+
+#include "lipcast/imaging/colour.h"
+#include "lipcast/imaging/pack.h"
+
+namespace lipcast::pipeline {
+namespace {
+
+void ConvertPicture(const PictureView& from, const MutablePictureView& to) {
+  if (from.format == to.format) {
+    CopyPicture(from, to);
+  } else if (from.format == PixelFormat::kI420) {
+    imaging::I420ToBgr(from, to);
+  } else if (from.format == PixelFormat::kBgra32) {
+    imaging::BgraToBgr(from, to);
+  } else {
+    imaging::BgrToI420(from, to);
+  }
+}
+
+/// The background at the avatar's size, in the output's format.
+Status PaintBackground(const PictureView& source, const MutablePictureView& canvas,
+                       StageTimes& times) {
+  StageTimer timer(times, Stage::kBackground);
+  if (source.format == PixelFormat::kBgra32 && canvas.format == PixelFormat::kI420) {
+    LC_ASSIGN_OR_RETURN(Picture flat,
+                        Picture::Create(PixelFormat::kBgr24, source.width, source.height));
+    ConvertPicture(source, flat.mutable_view());
+    ConvertPicture(flat.view(), canvas);
+    return {};
+  }
+  ConvertPicture(source, canvas);
+  return {};
+}
+
+struct Mouth {
+  PaintJob* job;
+  Rect box;
+};
+
+}  // namespace
+
+Status Paint(const LoadedAvatar& avatar, std::span<PaintJob> jobs, WorkerScratch& scratch,
+             StageTimes& times) {
+  const avatar::MouthLayout& layout = avatar.generator->layout();
+  const auto side = static_cast<size_t>(layout.inner_px);
+  const size_t picture_floats = 6 * side * side, mouth_floats = 3 * side * side;
+  const auto context_floats = static_cast<size_t>(avatar.generator->context().floats());
+  const int resized_px = layout.resized_px();
+  const size_t resized_bytes = PictureBytes(PixelFormat::kBgr24, resized_px, resized_px);
+
+  const size_t n = jobs.size();
+  if (scratch.pictures.size() < n * picture_floats) scratch.pictures.resize(n * picture_floats);
+  if (scratch.mouths.size() < n * mouth_floats) scratch.mouths.resize(n * mouth_floats);
+  if (scratch.contexts.size() < n * context_floats) scratch.contexts.resize(n * context_floats);
+  if (scratch.resized.size() < n * resized_bytes) scratch.resized.resize(n * resized_bytes);
+  const auto resized = [&](size_t i) {
+    return PackedView(PixelFormat::kBgr24, resized_px, resized_px,
+                      scratch.resized.data() + i * resized_bytes);
+  };
+
+  // Where each frame is drawn: straight into its output, or on a canvas that is scaled after.
+  const auto& manifest = avatar.avatar->manifest();
+  const bool scaled =
+      n > 0 && (jobs[0].out.width != manifest.width || jobs[0].out.height != manifest.height);
+  LC_ENSURE(!scaled || n == 1);
+  if (scaled &&
+      (scratch.canvas.width() != manifest.width || scratch.canvas.height() != manifest.height ||
+       scratch.canvas.format() != jobs[0].out.format)) {
+    LC_ASSIGN_OR_RETURN(scratch.canvas,
+                        Picture::Create(jobs[0].out.format, manifest.width, manifest.height));
+  }
+
+  size_t mouths = 0;
+  for (PaintJob& job : jobs) {
+    const MutablePictureView canvas = scaled ? scratch.canvas.mutable_view() : job.out;
+    std::shared_ptr<const Picture> source;
+    {
+      StageTimer timer(times, Stage::kBackground);
+      LC_ASSIGN_OR_RETURN(source, avatar.avatar->Frame(job.background));
+    }
+    LC_RETURN_IF_ERROR(PaintBackground(source->view(), canvas, times));
+    job.generated = false;
+    const auto box = avatar.avatar->box(job.background);
+    if (job.weight <= 0.0F || !box) continue;
+    {
+      StageTimer timer(times, Stage::kResize);
+      // From the canvas: a source with alpha is flat there, and everything else is equal.
+      const bool flat = source->format() == PixelFormat::kBgra32;
+      LC_RETURN_IF_ERROR(avatar.compositor.CropResized(flat ? PictureView(canvas) : source->view(),
+                                                       *box, resized(mouths), scratch.imaging));
+    }
+    {
+      StageTimer timer(times, Stage::kPack);
+      imaging::PackMouth(
+          layout, resized(mouths),
+          std::span(scratch.pictures).subspan(mouths * picture_floats, picture_floats));
+    }
+    std::copy_n(job.context.begin(), context_floats,
+                scratch.contexts.begin() + static_cast<ptrdiff_t>(mouths * context_floats));
+    job.generated = true;
+    ++mouths;
+  }
+  if (mouths > 0) {
+    StageTimer timer(times, Stage::kGenerator);
+    LC_RETURN_IF_ERROR(avatar.generator->Generate(
+        static_cast<int64_t>(mouths),
+        std::span<const float>(scratch.pictures).first(mouths * picture_floats),
+        std::span<const float>(scratch.contexts).first(mouths * context_floats),
+        std::span(scratch.mouths).first(mouths * mouth_floats)));
+  }
+  size_t at = 0;
+  for (PaintJob& job : jobs) {
+    const MutablePictureView canvas = scaled ? scratch.canvas.mutable_view() : job.out;
+    if (job.generated) {
+      {
+        StageTimer timer(times, Stage::kUnpack);
+        job.not_finite = imaging::UnpackMouth(
+            layout, std::span<const float>(scratch.mouths).subspan(at * mouth_floats, mouth_floats),
+            resized(at));
+      }
+      if (job.not_finite > 0) {
+        job.generated = false;  // NaN or Inf never reaches a pixel: the source picture stays
+      } else {
+        StageTimer timer(times, Stage::kPaste);
+        LC_RETURN_IF_ERROR(avatar.compositor.Paste(resized(at), *avatar.avatar->box(job.background),
+                                                   job.weight, canvas, scratch.imaging));
+      }
+      ++at;
+    }
+    if (scaled) {
+      StageTimer timer(times, Stage::kResize);
+      LC_RETURN_IF_ERROR(imaging::ResizePicture(scratch.canvas.view(), job.out, scratch.imaging));
+    }
+  }
+  return {};
+}
+
+}  // namespace lipcast::pipeline

@@ -1,0 +1,212 @@
+#pragma once
+
+#include <atomic>
+#include <condition_variable>
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "lipcast/audio/audio_format.h"
+#include "lipcast/base/buffer_pool.h"
+#include "lipcast/base/metrics.h"
+#include "lipcast/base/picture.h"
+#include "lipcast/base/rational.h"
+#include "lipcast/base/status.h"
+#include "lipcast/pipeline/byte_ring.h"
+#include "lipcast/pipeline/engine.h"
+#include "lipcast/pipeline/speech_timeline.h"
+
+namespace lipcast::pipeline {
+
+struct SessionOptions {
+  audio::AudioFormat format;
+  std::optional<Rational> fps;              ///< of the output; the avatar's own where unset
+  std::optional<int> width, height;         ///< of the output; the avatar's own where unset
+  PixelFormat pixels = PixelFormat::kI420;  ///< kBgr24 or kI420
+  int64_t start_frame = 0;                  ///< avatar frame shown first, 0..2^31-1
+  Edges edges = Edges::kSilence;
+  Idle idle = Idle::kPassthrough;
+  double silence_dbfs = -52.0;
+  int batch = 1;           ///< frames a worker draws at a time, 1..32
+  FeedTap* tap = nullptr;  ///< not owned
+
+  Status Validate() const;
+};
+
+/// One picture with its time and its slice of sound.
+struct Frame {
+  int64_t index = 0;  ///< its pts is index / fps
+  uint64_t utterance = 0;
+  bool speaking = false;             ///< the mouth is (partly) the model's
+  int64_t background = 0;            ///< which avatar frame stands behind it
+  PictureView picture;               ///< lives as long as this object
+  std::span<const std::byte> sound;  ///< samples [FirstSample(i), FirstSample(i + 1)), as they came
+  BufferPool::Buffer picture_buffer, sound_buffer;
+};
+
+struct Event {
+  enum class Kind { kFrame, kStarted, kFinished, kWarning };
+  Kind kind = Kind::kFrame;
+  Frame frame;                 ///< kFrame
+  uint64_t utterance = 0;      ///< kStarted, kFinished
+  int64_t played_samples = 0;  ///< kFinished: of the utterance, in input samples
+  bool interrupted = false;    ///< kFinished
+  std::string message;         ///< kWarning
+};
+
+/// Where a clear cut the stream.
+struct ClearPoint {
+  uint64_t utterance = 0;      ///< the one that was cut; 0 if none was under way
+  int64_t played_samples = 0;  ///< of it, in input samples
+};
+
+struct SessionCounts {
+  int64_t frames = 0;             ///< given out
+  int64_t generated = 0;          ///< of them with a mouth by the model
+  int64_t not_finite_frames = 0;  ///< the model gave NaN or Inf, the source was shown
+  int64_t dropped_bytes = 0;      ///< audio of cleared utterances that came too late
+  int64_t picture_allocations = 0;
+};
+
+/// One stream: audio of utterances in, frames with their sound out.
+///
+/// Timeline: one, in input samples. Frame i owns [FirstSample(i), FirstSample(i + 1)); an utterance
+///           begins at a frame edge, the one before it being filled up with silence.
+/// Order:    Audio(1, ..).. End(1) Audio(2, ..).. End(2) Finish(). Ids only grow.
+/// Waiting:  Audio waits while the session holds a second of audio not yet worked on, Next waits
+///           for the next event. Nothing else waits. A reader that stops stops the writer.
+/// Thread:   one writer (Audio, End, Finish) and one reader (Next); Clear and Cancel from anywhere.
+class Session {
+ public:
+  static Result<std::unique_ptr<Session>> Create(Engine& engine,
+                                                 std::shared_ptr<const LoadedAvatar> avatar,
+                                                 const SessionOptions& options);
+  ~Session();  ///< cancels, and waits for the frames being drawn
+
+  /// Bytes of `utterance` in the input format, any number, samples cut anywhere.
+  /// kCancelled after Cancel. Audio of a cleared utterance is dropped, counted and OK.
+  Status Audio(uint64_t utterance, std::span<const std::byte> bytes);
+  Status End(uint64_t utterance);
+  /// No more utterances: Next ends after the last frame.
+  Status Finish();
+
+  /// Drops what was not yet given out; audio of the cut and earlier utterances that still comes is
+  /// dropped too. The next frame continues the picture and the sound where the reader stands.
+  Result<ClearPoint> Clear();
+  /// Ends the stream at once; Next then returns `why`.
+  void Cancel(Status why);
+
+  /// The next event in order; nullopt after the last.
+  Result<std::optional<Event>> Next();
+
+  const Rational& fps() const { return fps_; }
+  int width() const { return width_; }
+  int height() const { return height_; }
+  const StageTimes& times() const { return times_; }
+  StageTimes& times() { return times_; }
+  SessionCounts counts() const;
+  /// Frames in all, once the end of the audio is known.
+  std::optional<int64_t> total_frames() const;
+
+ private:
+  struct Slot {  // one output frame on its way, at index % slots
+    enum class State { kEmpty, kDrawing, kDone };
+    State state = State::kEmpty;
+    BufferPool::Buffer picture;
+    int64_t background = 0;
+    bool speaking = false;
+  };
+  struct Copy {  // output frames [first, first + count) show one drawn picture
+    int64_t first = 0;
+    int count = 0;
+  };
+  struct Group {  // what one worker task draws
+    bool busy = false;
+    uint64_t generation = 0;
+    std::vector<PaintJob> jobs;
+    std::vector<Copy> copies;
+    std::vector<BufferPool::Buffer> pictures;
+    std::vector<float> contexts;
+    size_t used = 0;
+  };
+  struct Utterance {
+    uint64_t id = 0;
+    int64_t first_frame = 0;
+    std::optional<int64_t> end_sample;  // of the stream, not of the utterance
+    bool started = false;
+  };
+
+  Session(Engine& engine, std::shared_ptr<const LoadedAvatar> avatar,
+          const SessionOptions& options);
+
+  // Called with mu_ held.
+  void SchedulePump();
+  Status AppendAudio(std::span<const std::byte> bytes, std::unique_lock<std::mutex>& lock);
+  Status PadToFrameEdge(std::unique_lock<std::mutex>& lock);
+  void Fail(Status why);
+  int64_t received_samples() const { return ring_.end() / frame_bytes_; }
+  int64_t FrameStartByte(int64_t frame) const;
+  std::optional<Event> TakeEvent();
+  Event TakeFrame();
+
+  // On a worker. Only one Pump runs at a time; it alone touches timeline_.
+  void Pump();
+  Result<bool> PumpOnce();
+  Status RestartTimeline(int64_t frame);
+  Result<bool> FeedTimeline();
+  Result<bool> FinishTimeline();
+  Result<bool> Dispatch();
+  Group* FreeGroup();
+  bool GroupFull(const Group& group) const;
+  void Post(Group* group);
+  void Draw(Group& group, int worker);
+
+  Engine& engine_;
+  const std::shared_ptr<const LoadedAvatar> avatar_;
+  const SessionOptions options_;
+  const Rational fps_;
+  const int width_, height_;
+  const int64_t frame_bytes_;
+  const int batch_;
+  const TimePoint opened_;
+  StageTimes times_;
+
+  std::unique_ptr<SpeechTimeline> timeline_;  // the pump's
+  std::vector<std::byte> pump_bytes_;         // the pump's
+  Group* open_group_ = nullptr;               // the pump's: not yet posted
+  bool timeline_finished_ = false;            // the pump's
+  bool warned_phase_ = false;                 // the pump's
+
+  mutable std::mutex mu_;
+  std::condition_variable room_;       // the writer waits
+  std::condition_variable available_;  // the reader waits
+  std::condition_variable idle_;       // the destructor waits
+  // All that follows is guarded by mu_.
+  ByteRing ring_;          // audio from the next frame to give out up to the newest byte
+  int64_t fed_bytes_ = 0;  // position up to which the timeline has read
+  std::vector<Utterance> utterances_;
+  uint64_t refuse_up_to_ = 0;  // ids of cleared or ended utterances
+  uint64_t last_id_ = 0;
+  std::optional<int64_t> end_sample_;    // set by Finish
+  std::optional<int64_t> total_frames_;  // known once the audio's end is
+  std::deque<Event> notices_;
+  std::vector<Slot> slots_;
+  int64_t next_dispatch_ = 0;  // output frame
+  int64_t next_out_ = 0;
+  uint64_t generation_ = 0;
+  bool restart_ = false;
+  bool pump_scheduled_ = false, pump_again_ = false;
+  int tasks_ = 0;  // pump and draw tasks posted and not finished
+  Status failure_;
+  SessionCounts counts_;
+  std::vector<Group> groups_;
+  BufferPool pictures_, sounds_;
+};
+
+}  // namespace lipcast::pipeline

@@ -1,0 +1,269 @@
+// The worker side of a session: feeds the timeline, hands frames to workers, draws them.
+
+#include <algorithm>
+#include <cstring>
+
+#include "lipcast/pipeline/session.h"
+
+namespace lipcast::pipeline {
+namespace {
+
+constexpr int kModelRateHz = 16'000;
+
+}  // namespace
+
+void Session::SchedulePump() {
+  if (pump_scheduled_) {
+    pump_again_ = true;
+    return;
+  }
+  pump_scheduled_ = true;
+  ++tasks_;
+  // Before the session's own frames: without it there are none.
+  engine_.executor().Post(opened_, [this](int) { Pump(); });
+}
+
+void Session::Pump() {
+  while (true) {
+    Result<bool> moved = PumpOnce();
+    std::unique_lock lock(mu_);
+    if (!moved.ok()) Fail(moved.status());
+    const bool more = moved.ok() && (*moved || pump_again_) && failure_.ok();
+    pump_again_ = false;
+    if (more) continue;
+    pump_scheduled_ = false;
+    if (--tasks_ == 0) idle_.notify_all();
+    return;
+  }
+}
+
+Result<bool> Session::PumpOnce() {
+  std::optional<int64_t> restart_at;
+  {
+    std::lock_guard lock(mu_);
+    if (!failure_.ok()) return false;
+    if (std::exchange(restart_, false)) restart_at = next_out_;
+  }
+  if (restart_at) LC_RETURN_IF_ERROR(RestartTimeline(*restart_at));
+  LC_ASSIGN_OR_RETURN(const bool fed, FeedTimeline());
+  LC_ASSIGN_OR_RETURN(const bool finished, FinishTimeline());
+  LC_ASSIGN_OR_RETURN(const bool advanced, timeline_->Advance());
+  LC_ASSIGN_OR_RETURN(const bool dispatched, Dispatch());
+  return restart_at.has_value() || fed || finished || advanced || dispatched;
+}
+
+Status Session::RestartTimeline(int64_t frame) {
+  if (open_group_ != nullptr) {
+    std::lock_guard lock(mu_);
+    open_group_->busy = false;
+    open_group_ = nullptr;
+  }
+  timeline_finished_ = false;
+  return timeline_->Restart(FirstSample(frame, kModelRateHz, fps_));
+}
+
+Result<bool> Session::FeedTimeline() {
+  std::span<std::byte> bytes;
+  {
+    std::lock_guard lock(mu_);
+    if (restart_) return true;
+    const int64_t waiting = ring_.end() - fed_bytes_;
+    const auto take = std::min(static_cast<size_t>(waiting),
+                               std::min(timeline_->BytesAccepted(), pump_bytes_.size()));
+    if (take == 0) return false;
+    bytes = std::span(pump_bytes_).first(take);
+    ring_.Read(fed_bytes_, bytes);
+    fed_bytes_ += static_cast<int64_t>(take);
+  }
+  LC_RETURN_IF_ERROR(timeline_->Push(bytes));
+  if (timeline_->opposite_phase() && !std::exchange(warned_phase_, true)) {
+    std::lock_guard lock(mu_);
+    Event event;
+    event.kind = Event::Kind::kWarning;
+    event.message = "the channels are each other's negative: their mean is silence";
+    notices_.push_back(std::move(event));
+    available_.notify_all();
+  }
+  return true;
+}
+
+Result<bool> Session::FinishTimeline() {
+  if (timeline_finished_) {
+    // Reference edges: the number of frames shows only when all of the audio is in.
+    const auto frames = timeline_->reference_frames();
+    std::lock_guard lock(mu_);
+    if (!frames || total_frames_ || restart_) return false;
+    total_frames_ = MulDivFloor(*frames * avatar_->generator->context().fps.den, fps_.num,
+                                avatar_->generator->context().fps.num * fps_.den);
+    available_.notify_all();
+    return true;
+  }
+  int64_t model_frames = 0;
+  {
+    std::lock_guard lock(mu_);
+    if (!end_sample_ || restart_) return false;
+    if (fed_bytes_ < received_samples() * frame_bytes_) return false;
+    const int64_t frames = FramesFor(*end_sample_, options_.format.rate_hz, fps_);
+    if (frames > 0) {
+      model_frames = MapFrame(frames - 1, fps_, avatar_->generator->context().fps) + 1;
+    }
+  }
+  timeline_finished_ = true;
+  LC_RETURN_IF_ERROR(timeline_->Finish(model_frames));
+  return true;
+}
+
+Session::Group* Session::FreeGroup() {
+  for (Group& group : groups_) {
+    if (!group.busy) {
+      group.busy = true;
+      group.used = 0;
+      return &group;
+    }
+  }
+  return nullptr;
+}
+
+bool Session::GroupFull(const Group& group) const {
+  return group.used == static_cast<size_t>(batch_);
+}
+
+Result<bool> Session::Dispatch() {
+  const auto floats = static_cast<size_t>(avatar_->generator->context().floats());
+  const Rational model_fps = avatar_->generator->context().fps;
+  const Rational avatar_fps = avatar_->avatar->manifest().fps;
+  bool any = false;
+  while (true) {
+    int64_t index = 0, total = 0, limit = 0;
+    uint64_t generation = 0;
+    {
+      std::lock_guard lock(mu_);
+      if (!failure_.ok() || restart_) break;
+      index = next_dispatch_;
+      limit = next_out_ + static_cast<int64_t>(slots_.size());
+      generation = generation_;
+      total = total_frames_ ? *total_frames_
+                            : FramesFor(received_samples(), options_.format.rate_hz, fps_);
+      // Without an end in sight the newest frame may still get more samples.
+      if (!total_frames_ && !end_sample_) {
+        total = MulDivFloor(received_samples(), fps_.num, options_.format.rate_hz * fps_.den);
+      }
+    }
+    if (index >= total || index >= limit) break;
+    const int64_t frame = MapFrame(index, fps_, model_fps);
+    if (!timeline_->Ready(frame)) break;
+    if (timeline_finished_ && options_.edges == Edges::kReference &&
+        !timeline_->reference_frames()) {
+      break;
+    }
+    const auto background_of = [&](int64_t i) {
+      return avatar_->avatar->FrameAtStep(options_.start_frame + MapFrame(i, fps_, avatar_fps));
+    };
+    // Output frames that show the same model frame before the same background are drawn once.
+    const int64_t background = background_of(index);
+    int count = 1;
+    while (index + count < std::min(total, limit) &&
+           MapFrame(index + count, fps_, model_fps) == frame &&
+           background_of(index + count) == background) {
+      ++count;
+    }
+    if (open_group_ == nullptr) {
+      std::lock_guard lock(mu_);
+      open_group_ = FreeGroup();
+      if (open_group_ == nullptr) break;
+      open_group_->generation = generation;
+    }
+    Group& group = *open_group_;
+    const size_t at = group.used;
+    PaintJob& job = group.jobs[at];
+    job.background = background;
+    job.weight = timeline_->Weight(frame);
+    const auto context = std::span(group.contexts).subspan(at * floats, floats);
+    if (job.weight > 0 || options_.tap != nullptr) {
+      LC_RETURN_IF_ERROR(timeline_->FillContext(frame, context));
+    }
+    job.context = context;
+    group.copies[at] = {index, count};
+    ++group.used;
+    any = true;
+    {
+      std::lock_guard lock(mu_);
+      if (generation_ != generation) continue;  // cleared meanwhile: restart_ ends the loop
+      for (int64_t i = index; i < index + count; ++i) {
+        slots_[static_cast<size_t>(i) % slots_.size()].state = Slot::State::kDrawing;
+      }
+      next_dispatch_ = index + count;
+    }
+    timeline_->DropBefore(MapFrame(index + count, fps_, model_fps));
+    if (GroupFull(group)) Post(std::exchange(open_group_, nullptr));
+  }
+  // A group that cannot grow now because the reader, the writer or the audio's end holds it back
+  // must go.
+  bool stuck = false;
+  if (open_group_ != nullptr) {
+    std::lock_guard lock(mu_);
+    const bool slots_full = next_dispatch_ >= next_out_ + static_cast<int64_t>(slots_.size());
+    const bool at_end = total_frames_ && next_dispatch_ >= *total_frames_;
+    stuck = (slots_full || at_end || ring_.room() == 0) && open_group_->generation == generation_;
+  }
+  if (stuck) Post(std::exchange(open_group_, nullptr));
+  return any;
+}
+
+void Session::Post(Group* group) {
+  const int64_t first = group->copies[0].first;
+  const TimePoint deadline =
+      opened_ + std::chrono::nanoseconds(MulDivFloor(first * fps_.den, 1'000'000'000, fps_.num));
+  {
+    std::lock_guard lock(mu_);
+    ++tasks_;
+  }
+  engine_.executor().Post(deadline, [this, group](int worker) { Draw(*group, worker); });
+}
+
+void Session::Draw(Group& group, int worker) {
+  bool wanted = false;
+  {
+    std::lock_guard lock(mu_);
+    wanted = group.generation == generation_;
+  }
+  Status status;
+  if (wanted) {
+    for (size_t i = 0; i < group.used; ++i) {
+      group.pictures[i] = pictures_.Take();
+      group.jobs[i].out = PackedView(options_.pixels, width_, height_, group.pictures[i].data());
+    }
+    status =
+        Paint(*avatar_, std::span(group.jobs).first(group.used), engine_.scratch(worker), times_);
+  }
+  std::lock_guard lock(mu_);
+  if (!status.ok()) Fail(std::move(status));
+  if (group.generation == generation_) {
+    for (size_t i = 0; i < group.used; ++i) {
+      const PaintJob& job = group.jobs[i];
+      if (job.not_finite > 0) {
+        counts_.not_finite_frames += group.copies[i].count;
+        engine_.parts().metrics->Count("not_finite_frames_total", group.copies[i].count);
+      }
+      for (int c = group.copies[i].count - 1; c >= 0; --c) {
+        Slot& slot = slots_[static_cast<size_t>(group.copies[i].first + c) % slots_.size()];
+        if (c > 0) {
+          slot.picture = pictures_.Take();
+          std::memcpy(slot.picture.data(), group.pictures[i].data(), slot.picture.size());
+        } else {
+          slot.picture = std::move(group.pictures[i]);
+        }
+        slot.background = job.background;
+        slot.speaking = job.generated;
+        slot.state = Slot::State::kDone;
+      }
+    }
+  }
+  for (BufferPool::Buffer& picture : group.pictures) picture = {};
+  group.busy = false;
+  available_.notify_all();
+  if (failure_.ok()) SchedulePump();
+  if (--tasks_ == 0) idle_.notify_all();
+}
+
+}  // namespace lipcast::pipeline

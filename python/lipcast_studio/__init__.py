@@ -1,0 +1,1 @@
+"""Tools around lipcast avatars: making, importing, training, checking."""

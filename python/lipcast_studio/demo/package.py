@@ -1,0 +1,116 @@
+"""Everything into one avatar folder: frames.mp4, boxes.json, models, speech, truth clips, card, licences, avatar.json."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import subprocess
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from scipy.io import wavfile
+
+from . import align, evaluate, measure, truth
+from .export import export_models
+from .mel import windows
+from .nets import AudioBranch, AudioEncoder, Generator, ImageNet
+from .render import HEIGHT_PX, LOOP_FRAMES, WIDTH_PX, Renderer, crop_box, idle_pose, network_input
+from .speech import load
+
+JAW_GAIN, PRESS_GAIN = 1.0, 1.25  # chosen on voices seen in training and pocketsphinx's card recordings
+_DEMO_SENTENCE = "sense_and_sensibility_01_austen_64kb-0870"
+
+
+def write_frames(folder: Path, renderer: Renderer) -> None:
+    """The idle loop as H.264, BT.709 limited range, a key frame a second; and the crop box of each frame."""
+    command = [
+        "ffmpeg", "-y", "-v", "error", "-f", "rawvideo", "-pix_fmt", "bgr24", "-s", f"{WIDTH_PX}x{HEIGHT_PX}", "-r", "25",
+        "-i", "-", "-vf", "scale=out_color_matrix=bt709:out_range=tv:flags=bicubic+accurate_rnd+full_chroma_int",
+        "-c:v", "libx264", "-preset", "slow", "-tune", "animation", "-crf", "19", "-pix_fmt", "yuv420p", "-g", "25",
+        "-threads", "1", "-colorspace", "bt709", "-color_primaries", "bt709", "-color_trc", "bt709",
+        "-color_range", "tv", "-movflags", "+faststart", "-fflags", "+bitexact", "-flags:v", "+bitexact",
+        str(folder / "frames.mp4"),
+    ]  # fmt: skip
+    with subprocess.Popen(command, stdin=subprocess.PIPE) as ffmpeg:
+        for i in range(LOOP_FRAMES):
+            ffmpeg.stdin.write(renderer.frame(idle_pose(i)).tobytes())
+    if ffmpeg.returncode != 0:
+        raise RuntimeError("ffmpeg could not write frames.mp4")
+    boxes = {"schema_version": 1, "boxes": [list(crop_box(idle_pose(i))) for i in range(LOOP_FRAMES)]}
+    (folder / "boxes.json").write_text(json.dumps(boxes) + "\n")
+
+
+def load_models(work: Path) -> tuple[AudioEncoder, Generator]:
+    """The trained networks in work/, ready for use."""
+    encoder, branch, image = AudioEncoder(), AudioBranch(), ImageNet()
+    audio = torch.load(work / "audio.pt")
+    encoder.load_state_dict(audio["encoder"])
+    branch.load_state_dict(audio["branch"])
+    image.load_state_dict(torch.load(work / "image.pt"))
+    return encoder.eval(), Generator(branch, image, JAW_GAIN, PRESS_GAIN).eval()
+
+
+def write_models(work: Path, folder: Path) -> None:
+    encoder, generator = load_models(work)
+    mel = windows(load(work / "speech" / "flite-slt.npz")[0].wave)[[20, 40, 60]]
+    boxes = json.loads((folder / "boxes.json").read_text())["boxes"]
+    frames = evaluate.read_frames(folder / "frames.mp4")
+    pictures = np.stack([network_input(measure.inner_picture(frames[i], boxes[i])) for i in (0, 125)])
+    export_models(encoder, generator, mel, pictures, folder)
+
+
+def _manifest(folder: Path) -> None:
+    names = ("frames.mp4", "boxes.json", "generator.onnx", "audio_encoder.onnx")
+    files = {
+        n: {"sha256": hashlib.sha256((folder / n).read_bytes()).hexdigest(), "bytes": (folder / n).stat().st_size} for n in names
+    }
+    rate = {"num": 25, "den": 1}
+    manifest = {
+        "format": "lipcast-avatar",
+        "schema_version": 1,
+        "name": "demo",
+        "title": "Lea, the lipcast demo avatar",
+        "fps": rate,
+        "frame_count": LOOP_FRAMES,
+        "width": WIDTH_PX,
+        "height": HEIGHT_PX,
+        "order": "loop",
+        "color": {"matrix": "bt709", "range": "limited"},
+        "frames": {"kind": "video", "path": "frames.mp4"},
+        "boxes": "boxes.json",
+        "idle": {"first": 0, "count": LOOP_FRAMES},
+        "generator": {
+            "family": "synctalk",
+            "model": "generator.onnx",
+            "inner_px": 160,
+            "border_px": 4,
+            "mask": {"x": 5, "y": 5, "width": 150, "height": 145},
+            "feather_px": 0,
+        },
+        "audio": {"kind": "ave", "model": "audio_encoder.onnx", "padding": "zero", "fps": rate},
+        "files": files,
+        "provenance": "painted and trained by python/lipcast_studio/demo of this project; no real person is shown",
+        "licence": "CC0-1.0",
+    }
+    (folder / "avatar.json").write_text(json.dumps(manifest, indent=2) + "\n")
+
+
+def write_package(work: Path, folder: Path, renderer: Renderer, log=print) -> None:
+    """All files except the hand-written MODEL_CARD.md and LICENCES.md, which are checked to exist by the tests."""
+    folder.mkdir(parents=True, exist_ok=True)
+    if not (work / "frames.done").exists() or not (folder / "frames.mp4").exists():
+        write_frames(folder, renderer)
+        (work / "frames.done").touch()
+        log("package: frames.mp4, boxes.json")
+    write_models(work, folder)
+    rate, wave = wavfile.read(align.test_data() / "librivox" / f"{_DEMO_SENTENCE}.wav")
+    wavfile.write(folder / "speech.wav", rate, wave)
+    if not (folder / "truth" / "librivox-0870.json").exists():
+        truth.write(folder / "truth", renderer, truth.truth_clips(work))
+        log("package: truth clips")
+    cv2.imwrite(str(folder / "preview.jpg"), renderer.frame(idle_pose(0)), [cv2.IMWRITE_JPEG_QUALITY, 85])
+    _manifest(folder)
+    total = sum(p.stat().st_size for p in folder.rglob("*") if p.is_file())
+    log(f"package: {total / 1e6:.2f} MB in {folder}")

@@ -1,0 +1,86 @@
+"""Fixtures of the end-to-end tests: sounds and marker avatars, each made once a session."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+for folder in (ROOT / "python", ROOT / "tests"):
+    if str(folder) not in sys.path:
+        sys.path.insert(0, str(folder))
+
+import lab  # noqa: E402
+from markers import avatars  # noqa: E402
+
+SENTENCE = "The quick brown fox jumps over the lazy dog, and maybe, my mother bakes bread."
+# These test the rulers, not the engine.
+WITHOUT_BINARY = {"test_markers.py"}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Without a binary the engine's tests fail once, at their start, with the reason."""
+    for item in items:
+        if item.path.parent == ROOT / "tests" and item.path.name not in WITHOUT_BINARY:
+            item.add_marker(pytest.mark.usefixtures("binary"))
+
+
+@pytest.fixture(scope="session")
+def binary() -> Path:
+    """The binary under test. There is no skipping: a run without it is a failure."""
+    if not lab.BINARY.is_file():
+        pytest.fail(f"{lab.BINARY}: no such file; build the release preset or set LIPCAST_BIN")
+    return lab.BINARY
+
+
+@pytest.fixture(scope="session")
+def session_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One folder for everything that is made once."""
+    return tmp_path_factory.mktemp("lipcast")
+
+
+@pytest.fixture(scope="session")
+def sentence(session_dir: Path) -> lab.Samples:
+    """[n] at 16 kHz: a spoken sentence of about 4 s."""
+    return lab.flite(session_dir / "sentence.wav", SENTENCE)
+
+
+@pytest.fixture(scope="session")
+def speech_wav(session_dir: Path, sentence: lab.Samples) -> Path:
+    """The spoken sentence as a 16 kHz, 16 bit file."""
+    assert len(sentence) > 2 * lab.RATE_HZ
+    return session_dir / "sentence.wav"
+
+
+@pytest.fixture(scope="session")
+def avatar(session_dir: Path) -> Callable[..., Path]:
+    """avatar(name, **make_avatar's arguments): made on first use, shared after."""
+    made: dict[str, Path] = {}
+
+    def get(name: str, **arguments: object) -> Path:
+        if name not in made:
+            made[name] = avatars.make_avatar(session_dir / name, name=name, **arguments)
+        return made[name]
+
+    return get
+
+
+@pytest.fixture(scope="session")
+def m1(avatar: Callable[..., Path]) -> Path:
+    """320x240, 50 textured frames, the paste must be invisible."""
+    return avatar("m1", model="M1", textured=True)
+
+
+@pytest.fixture(scope="session")
+def m2(avatar: Callable[..., Path]) -> Path:
+    """320x240, 50 flat frames, the mask shows the loudness of the frame's own 40 ms."""
+    return avatar("m2", model="M2", encoder="onset")
+
+
+@pytest.fixture(scope="session")
+def tiny(avatar: Callable[..., Path]) -> Path:
+    """64x64, the smallest network: for long runs and counts."""
+    return avatar("tiny", model="M1", size=(64, 64), inner=16, border=2, frames=25)

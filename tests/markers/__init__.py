@@ -1,0 +1,1 @@
+"""Marker models and marker avatars: what the engine did becomes readable from pixels."""
