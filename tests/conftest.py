@@ -16,7 +16,9 @@ for folder in (ROOT / "python", ROOT / "tests"):
 import lab  # noqa: E402
 from markers import avatars  # noqa: E402
 
-SENTENCE = "The quick brown fox jumps over the lazy dog, and maybe, my mother bakes bread."
+SENTENCE = (
+    "The quick brown fox jumps over the lazy dog, and maybe, my mother bakes bread."
+)
 # These test the rulers, not the engine.
 WITHOUT_BINARY = {"test_markers.py"}
 
@@ -32,7 +34,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def binary() -> Path:
     """The binary under test. There is no skipping: a run without it is a failure."""
     if not lab.BINARY.is_file():
-        pytest.fail(f"{lab.BINARY}: no such file; build the release preset or set LIPCAST_BIN")
+        pytest.fail(
+            f"{lab.BINARY}: no such file; build the release preset or set LIPCAST_BIN"
+        )
     return lab.BINARY
 
 

@@ -21,8 +21,8 @@ import soundfile
 ROOT = Path(__file__).resolve().parent.parent
 BINARY = Path(os.environ.get("LIPCAST_BIN", ROOT / "build/release/bin/lipcast"))
 RATE_HZ = 16_000
-PIXELS = "--format"  # y4m, bgr or i420 on standard output
-SAMPLES = "--sample-format"  # of raw PCM on standard input
+PIXELS = "--pixels"  # y4m, bgr or i420 on standard output
+SAMPLES = "--format"  # of raw PCM on standard input
 
 Samples = npt.NDArray[np.float32]
 Bgr = npt.NDArray[np.uint8]
@@ -81,14 +81,19 @@ def lipcast(
         out.seek(0)
         err.seek(0)
         run = Run(
-            process.returncode, out.read(), err.read().decode("utf-8", "replace"), usage.ru_maxrss
+            process.returncode,
+            out.read(),
+            err.read().decode("utf-8", "replace"),
+            usage.ru_maxrss,
         )
     if ok:
         assert run.code == 0, f"{' '.join(command)}\nexit {run.code}\n{run.stderr}"
     return run
 
 
-def feed(process: subprocess.Popen, pieces: Iterable[bytes], *, close: bool = True) -> None:
+def feed(
+    process: subprocess.Popen, pieces: Iterable[bytes], *, close: bool = True
+) -> None:
     """Writes the pieces one by one, then closes; a reader that left early is not an error here."""
     assert process.stdin is not None
     descriptor = process.stdin.fileno()
@@ -109,10 +114,14 @@ def refused(run: Run, *said: str) -> None:
     assert 0 < run.code < 126, f"exit {run.code}\n{run.stderr}"
     assert len(run.lines) == 1, f"want one line on stderr:\n{run.stderr}"
     for pattern in said:
-        assert re.search(pattern, run.lines[0], re.IGNORECASE), f"no '{pattern}' in: {run.lines[0]}"
+        assert re.search(pattern, run.lines[0], re.IGNORECASE), (
+            f"no '{pattern}' in: {run.lines[0]}"
+        )
 
 
-def render(avatar: Path, audio: object, output: object, *flags: object, **kwargs: object) -> Run:
+def render(
+    avatar: Path, audio: object, output: object, *flags: object, **kwargs: object
+) -> Run:
     """lipcast render."""
     return lipcast("render", "--avatar", avatar, audio, "-o", output, *flags, **kwargs)
 
@@ -141,12 +150,17 @@ def hashes(
 
 
 def pictures(
-    avatar: Path, audio: object, *flags: object, stdin: bytes | Iterable[bytes] | None = None
+    avatar: Path,
+    audio: object,
+    *flags: object,
+    stdin: bytes | Iterable[bytes] | None = None,
 ) -> Bgr:
     """[n, H, W, 3]: every frame, raw, at the avatar's size."""
     manifest = read_manifest(avatar)
     data = render(avatar, audio, "-", PIXELS, "bgr", *flags, stdin=stdin).stdout
-    return np.frombuffer(data, np.uint8).reshape(-1, manifest["height"], manifest["width"], 3)
+    return np.frombuffer(data, np.uint8).reshape(
+        -1, manifest["height"], manifest["width"], 3
+    )
 
 
 def read_manifest(avatar: Path) -> dict:
@@ -159,7 +173,9 @@ def backgrounds(avatar: Path) -> list[Bgr]:
     manifest = read_manifest(avatar)
     found = []
     for i in range(manifest["frame_count"]):
-        image = cv2.imread(str(avatar / (manifest["frames"]["path"] % i)), cv2.IMREAD_COLOR)
+        image = cv2.imread(
+            str(avatar / (manifest["frames"]["path"] % i)), cv2.IMREAD_COLOR
+        )
         assert image is not None
         found.append(image)
     return found
@@ -196,16 +212,22 @@ def outside_box(frames: Bgr, avatar: Path) -> Bgr:
 # Sounds ---------------------------------------------------------------------------------------
 
 
-def write_wav(path: Path, samples: Samples, rate_hz: int = RATE_HZ, kind: str = "PCM_16") -> Path:
+def write_wav(
+    path: Path, samples: Samples, rate_hz: int = RATE_HZ, kind: str = "PCM_16"
+) -> Path:
     """[n] or [n, channels] float -> a WAV file."""
     soundfile.write(path, samples, rate_hz, subtype=kind, format="WAV")
     return path
 
 
-def tone(seconds: float, hz: float = 440, level: float = 0.3, rate_hz: int = RATE_HZ) -> Samples:
+def tone(
+    seconds: float, hz: float = 440, level: float = 0.3, rate_hz: int = RATE_HZ
+) -> Samples:
     """A steady buzz: hz and nine harmonics."""
     t = np.arange(round(seconds * rate_hz)) / rate_hz
-    parts = [np.sin(2 * np.pi * hz * k * t) / k for k in range(1, 11) if hz * k < rate_hz / 2]
+    parts = [
+        np.sin(2 * np.pi * hz * k * t) / k for k in range(1, 11) if hz * k < rate_hz / 2
+    ]
     return (level * np.sum(parts, axis=0) / 1.5).astype(np.float32)
 
 
@@ -214,17 +236,25 @@ def speech_like(seconds: float, seed: int = 1, rate_hz: int = RATE_HZ) -> Sample
     rng = np.random.default_rng(seed)
     count = round(seconds * rate_hz)
     t = np.arange(count) / rate_hz
-    pitch = 110 + 40 * np.sin(2 * np.pi * 0.7 * t + rng.uniform(0, 6)) + rng.uniform(-10, 10)
+    pitch = (
+        110
+        + 40 * np.sin(2 * np.pi * 0.7 * t + rng.uniform(0, 6))
+        + rng.uniform(-10, 10)
+    )
     buzz = np.sign(np.sin(2 * np.pi * np.cumsum(pitch) / rate_hz))
     loud = 0.1 + 0.9 * np.abs(np.sin(2 * np.pi * 2.1 * t + rng.uniform(0, 6))) ** 2
-    hiss = rng.standard_normal(count) * (0.02 + 0.1 * (np.sin(2 * np.pi * 1.3 * t) > 0.8))
+    hiss = rng.standard_normal(count) * (
+        0.02 + 0.1 * (np.sin(2 * np.pi * 1.3 * t) > 0.8)
+    )
     return (0.25 * loud * (buzz + hiss)).astype(np.float32)
 
 
 def clicks(seconds: float, rate_hz: int = RATE_HZ, first_s: float = 0.5) -> Samples:
     """A 1 ms burst each second, on exact silence."""
     out = np.zeros(round(seconds * rate_hz), np.float32)
-    burst = 0.9 * np.sign(np.random.default_rng(1).standard_normal(max(1, rate_hz // 1000)))
+    burst = 0.9 * np.sign(
+        np.random.default_rng(1).standard_normal(max(1, rate_hz // 1000))
+    )
     for second in range(int(seconds - first_s) + 1):
         start = round((second + first_s) * rate_hz)
         piece = out[start : start + len(burst)]
@@ -235,7 +265,9 @@ def clicks(seconds: float, rate_hz: int = RATE_HZ, first_s: float = 0.5) -> Samp
 def flite(path: Path, text: str, voice: str = "slt") -> Samples:
     """A sentence spoken by ffmpeg's flite source, [n] at 16 kHz; also left at `path`."""
     source = f"flite=text='{text}':voice={voice}"
-    ffmpeg("-f", "lavfi", "-i", source, "-ar", RATE_HZ, "-ac", 1, "-c:a", "pcm_s16le", path)
+    ffmpeg(
+        "-f", "lavfi", "-i", source, "-ar", RATE_HZ, "-ac", 1, "-c:a", "pcm_s16le", path
+    )
     samples, _ = soundfile.read(path, dtype="float32")
     return samples
 
@@ -261,7 +293,14 @@ def ffmpeg(*arguments: object) -> bytes:
 
 def probe(path: Path, kind: str = "v") -> dict:
     """ffprobe of the first stream of that kind ("v", "a"), packets counted, {} where none."""
-    command = ["ffprobe", "-v", "error", "-select_streams", f"{kind}:0", "-count_packets"]
+    command = [
+        "ffprobe",
+        "-v",
+        "error",
+        "-select_streams",
+        f"{kind}:0",
+        "-count_packets",
+    ]
     command += ["-show_streams", "-of", "json", str(path)]
     answer = subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout
     streams = json.loads(answer).get("streams", [])
@@ -270,13 +309,22 @@ def probe(path: Path, kind: str = "v") -> dict:
 
 def last_pts_s(path: Path, kind: str = "v") -> tuple[float, float]:
     """(first pts, end of the last packet) in seconds of a stream."""
-    command = ["ffprobe", "-v", "error", "-select_streams", f"{kind}:0", "-show_entries"]
+    command = [
+        "ffprobe",
+        "-v",
+        "error",
+        "-select_streams",
+        f"{kind}:0",
+        "-show_entries",
+    ]
     command += ["packet=pts_time,duration_time", "-of", "json", str(path)]
     answer = subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout
     packets = json.loads(answer)["packets"]
     starts = [float(p["pts_time"]) for p in packets if "pts_time" in p]
     ends = [
-        float(p["pts_time"]) + float(p.get("duration_time", 0)) for p in packets if "pts_time" in p
+        float(p["pts_time"]) + float(p.get("duration_time", 0))
+        for p in packets
+        if "pts_time" in p
     ]
     return min(starts), max(ends)
 
@@ -286,7 +334,15 @@ def decode(path: Path) -> Bgr:
     stream = probe(path)
     width, height = stream["width"], stream["height"]
     data = ffmpeg(
-        "-i", path, "-fps_mode", "passthrough", "-f", "rawvideo", "-pix_fmt", "bgr24", "-"
+        "-i",
+        path,
+        "-fps_mode",
+        "passthrough",
+        "-f",
+        "rawvideo",
+        "-pix_fmt",
+        "bgr24",
+        "-",
     )
     return np.frombuffer(data, np.uint8).reshape(-1, height, width, 3)
 

@@ -82,7 +82,9 @@ def test_stereo_24_bit_and_5_1_sound_moves_the_mouth(
 ) -> None:
     """Case 2: 44.1k stereo 24-bit, and 5.1 with speech in the centre only."""
     mono = levels(m2, lab.write_wav(tmp_path / "m.wav", sentence))
-    stereo = lab.write_wav(tmp_path / "s.wav", np.stack([sentence] * 2, 1), kind="PCM_24")
+    stereo = lab.write_wav(
+        tmp_path / "s.wav", np.stack([sentence] * 2, 1), kind="PCM_24"
+    )
     assert (levels(m2, stereo) == mono).mean() > 0.9
     six = np.zeros((len(sentence), 6), np.float32)
     six[:, 2] = sentence
@@ -97,7 +99,9 @@ def test_speech_in_the_right_channel_only_moves_the_mouth(
 ) -> None:
     """Case 2, 9: the stated downmix is the mean of all channels."""
     silent = np.zeros_like(sentence)
-    right = lab.write_wav(tmp_path / "r.wav", np.stack([silent, sentence], 1), kind="FLOAT")
+    right = lab.write_wav(
+        tmp_path / "r.wav", np.stack([silent, sentence], 1), kind="FLOAT"
+    )
     half = lab.write_wav(tmp_path / "half.wav", sentence / 2, kind="FLOAT")
     assert np.abs(levels(m2, right) - levels(m2, half)).max() <= 1
 
@@ -115,9 +119,13 @@ def test_forty_eight_k_sound_on_a_thirty_fps_avatar(
     avatar: object, sentence: lab.Samples, tmp_path: Path
 ) -> None:
     """Case 8: both rates come from the inputs."""
-    face = avatar("tiny30", model="M1", size=(64, 64), inner=16, border=2, frames=30, fps=(30, 1))
+    face = avatar(
+        "tiny30", model="M1", size=(64, 64), inner=16, border=2, frames=30, fps=(30, 1)
+    )
     wav = tmp_path / "a.wav"
-    lab.ffmpeg("-f", "lavfi", "-i", "sine=frequency=300:duration=2.5", "-ar", 48000, wav)
+    lab.ffmpeg(
+        "-f", "lavfi", "-i", "sine=frequency=300:duration=2.5", "-ar", 48000, wav
+    )
     report = lab.report(face, wav, tmp_path / "out.mkv")
     assert report["frames"] == 75
     assert lab.probe(tmp_path / "out.mkv")["avg_frame_rate"] == "30/1"
@@ -214,7 +222,9 @@ def test_a_file_that_is_not_sound_is_refused_with_its_path_and_reason(
     assert sorted(p.name for p in tmp_path.iterdir()) == ["wrong.wav"], name
 
 
-def test_every_byte_of_a_header_set_to_an_extreme_never_crashes(tiny: Path, tmp_path: Path) -> None:
+def test_every_byte_of_a_header_set_to_an_extreme_never_crashes(
+    tiny: Path, tmp_path: Path
+) -> None:
     """Case 5: the binary exits by itself for each; the unit fuzzers go deeper."""
     good = bytearray(wav_bytes(PCM[:2000]))
     path = tmp_path / "a.wav"
@@ -223,7 +233,14 @@ def test_every_byte_of_a_header_set_to_an_extreme_never_crashes(tiny: Path, tmp_
         twin[position] = 0xFF
         path.write_bytes(twin)
         run = lab.render(
-            tiny, path, "-", lab.PIXELS, "bgr", ok=False, keep_stdout=False, timeout_s=20
+            tiny,
+            path,
+            "-",
+            lab.PIXELS,
+            "bgr",
+            ok=False,
+            keep_stdout=False,
+            timeout_s=20,
         )
         assert 0 <= run.code < 126, f"byte {position}: exit {run.code}\n{run.stderr}"
         if run.code != 0:
@@ -243,14 +260,26 @@ def test_a_truncated_m4a_is_an_error_or_its_whole_part(
     assert not (tmp_path / "out.mp4").exists()
 
 
-def test_a_video_without_sound_and_a_folder_are_refused(tiny: Path, tmp_path: Path) -> None:
+def test_a_video_without_sound_and_a_folder_are_refused(
+    tiny: Path, tmp_path: Path
+) -> None:
     """Case 6: no stream of sound; not a file."""
     film = tmp_path / "film.mp4"
     lab.ffmpeg("-f", "lavfi", "-i", "color=s=64x64:d=0.5", film)
-    lab.refused(lab.render(tiny, film, tmp_path / "o.mp4", ok=False), r"film\.mp4", "audio|sound")
-    lab.refused(lab.render(tiny, tmp_path, tmp_path / "o.mp4", ok=False), "folder|director")
+    lab.refused(
+        lab.render(tiny, film, tmp_path / "o.mp4", ok=False),
+        r"film\.mp4",
+        "audio|sound",
+    )
+    lab.refused(
+        lab.render(tiny, tmp_path, tmp_path / "o.mp4", ok=False), "folder|director"
+    )
     missing = tmp_path / "missing.wav"
-    lab.refused(lab.render(tiny, missing, tmp_path / "o.mp4", ok=False), r"missing\.wav", "no such")
+    lab.refused(
+        lab.render(tiny, missing, tmp_path / "o.mp4", ok=False),
+        r"missing\.wav",
+        "no such",
+    )
 
 
 # Raw PCM on standard input --------------------------------------------------------------------
@@ -261,12 +290,18 @@ def test_raw_pcm_of_every_sample_format(
     kind: str, m2: Path, sentence: lab.Samples, speech_wav: Path
 ) -> None:
     """Case 1: what a TTS sends; the same mouth as the 16 bit file."""
-    codec = {"s16": "s16le", "s24": "s24le", "s32": "s32le", "f32": "f32le"}.get(kind, kind)
+    codec = {"s16": "s16le", "s24": "s24le", "s32": "s32le", "f32": "f32le"}.get(
+        kind, kind
+    )
     data = lab.ffmpeg("-i", speech_wav, "-f", codec, "-c:a", f"pcm_{codec}", "-")
-    got = levels(m2, "-", "--rate", 16000, "--channels", 1, lab.SAMPLES, kind, stdin=data)
+    got = levels(
+        m2, "-", "--rate", 16000, "--channels", 1, lab.SAMPLES, kind, stdin=data
+    )
     want = levels(m2, speech_wav)
     assert len(got) == len(want)
-    assert np.corrcoef(got, want)[0, 1] > (0.999 if kind in ("s16", "s24", "s32", "f32") else 0.85)
+    assert np.corrcoef(got, want)[0, 1] > (
+        0.999 if kind in ("s16", "s24", "s32", "f32") else 0.85
+    )
 
 
 @pytest.mark.parametrize(

@@ -13,12 +13,16 @@ from markers import avatars
 from markers.avatars import read_barcode
 
 
-def expected_codes(frames: int, out: Fraction, avatar: Fraction, count: int) -> list[int]:
+def expected_codes(
+    frames: int, out: Fraction, avatar: Fraction, count: int
+) -> list[int]:
     """Bar codes of a looped avatar: by time."""
     return [int(i * avatar / out) % count for i in range(frames)]
 
 
-@pytest.mark.parametrize("fps", ["1", "10", "12.5", "24", "30000/1001", "30", "50", "60", "120"])
+@pytest.mark.parametrize(
+    "fps", ["1", "10", "12.5", "24", "30000/1001", "30", "50", "60", "120"]
+)
 def test_any_output_rate_shows_the_background_of_its_time(
     fps: str, m1: Path, tmp_path: Path
 ) -> None:
@@ -32,18 +36,24 @@ def test_any_output_rate_shows_the_background_of_its_time(
 
 
 @pytest.mark.parametrize("fps", ["0", "0.5", "121", "-25", "25/0", "nan", "abc", ""])
-def test_an_output_rate_out_of_range_is_refused(fps: str, m1: Path, speech_wav: Path) -> None:
+def test_an_output_rate_out_of_range_is_refused(
+    fps: str, m1: Path, speech_wav: Path
+) -> None:
     """Case 20: range checked with the value in the message."""
     run = lab.render(m1, speech_wav, "-", lab.PIXELS, "bgr", f"--fps={fps}", ok=False)
     lab.refused(run, "fps|rate")
 
 
-@pytest.mark.parametrize("fps", [(1, 1), (10, 1), (25, 2), (24, 1), (30, 1), (60, 1), (120, 1)])
+@pytest.mark.parametrize(
+    "fps", [(1, 1), (10, 1), (25, 2), (24, 1), (30, 1), (60, 1), (120, 1)]
+)
 def test_an_avatar_of_any_rate_is_drawn_at_its_own(
     fps: tuple[int, int], avatar: Callable[..., Path], tmp_path: Path
 ) -> None:
     """Case 20: fps above 49 pushes nothing out of range."""
-    face = avatar(f"rate_{fps[0]}_{fps[1]}", size=(64, 64), inner=16, border=2, frames=12, fps=fps)
+    face = avatar(
+        f"rate_{fps[0]}_{fps[1]}", size=(64, 64), inner=16, border=2, frames=12, fps=fps
+    )
     wav = lab.write_wav(tmp_path / "a.wav", lab.speech_like(1.5))
     frames = lab.pictures(face, wav)
     assert len(frames) == lab.frames_for(24000, 16000, Fraction(*fps))
@@ -77,7 +87,9 @@ def test_a_thirty_fps_avatar_at_twenty_five_follows_time(
 
 
 @pytest.mark.parametrize("fps", [12, 24, 25, 30, 60])
-def test_a_click_flashes_within_one_frame_of_its_time(fps: int, m2: Path, tmp_path: Path) -> None:
+def test_a_click_flashes_within_one_frame_of_its_time(
+    fps: int, m2: Path, tmp_path: Path
+) -> None:
     """Case 26: the model runs at 25, the output at its own rate."""
     wav = lab.write_wav(tmp_path / "a.wav", lab.clicks(4))
     frames = lab.pictures(m2, wav, "--fps", fps, "--idle", "model")
@@ -102,9 +114,13 @@ def test_the_mouth_is_in_time_at_every_rate(
     for fps in (12, 15, 24, 50, 60):
         frames = lab.pictures(m2, speech_wav, "--fps", fps, "--idle", "model")
         levels = lab.mouth_levels(frames, m2)
-        shown = [levels[min(len(levels) - 1, int(i * fps / 25))] for i in range(len(want))]
+        shown = [
+            levels[min(len(levels) - 1, int(i * fps / 25))] for i in range(len(want))
+        ]
         lags = range(-3, 4)
-        score = [np.corrcoef(np.roll(want, lag)[5:-5], shown[5:-5])[0, 1] for lag in lags]
+        score = [
+            np.corrcoef(np.roll(want, lag)[5:-5], shown[5:-5])[0, 1] for lag in lags
+        ]
         assert abs(lags[int(np.argmax(score))]) <= 1, fps
         assert max(score) > 0.9
 
@@ -117,7 +133,9 @@ def test_output_files_carry_the_asked_rate(tiny: Path, tmp_path: Path) -> None:
         lab.render(tiny, wav, out, "--fps", fps)
         stream = lab.probe(out)
         assert Fraction(stream["r_frame_rate"]) == lab.rate(fps)
-        assert int(stream["nb_read_packets"]) == lab.frames_for(16000, 16000, lab.rate(fps))
+        assert int(stream["nb_read_packets"]) == lab.frames_for(
+            16000, 16000, lab.rate(fps)
+        )
 
 
 def test_a_model_rate_that_is_not_the_kinds_is_refused_with_both_numbers(
@@ -127,7 +145,9 @@ def test_a_model_rate_that_is_not_the_kinds_is_refused_with_both_numbers(
     face = avatars.make_avatar(
         tmp_path / "a", frames=3, size=(64, 64), inner=16, border=2, audio_fps=(20, 1)
     )
-    lab.refused(lab.render(face, speech_wav, "-", lab.PIXELS, "bgr", ok=False), "20", "25")
+    lab.refused(
+        lab.render(face, speech_wav, "-", lab.PIXELS, "bgr", ok=False), "20", "25"
+    )
 
 
 def test_a_video_whose_rate_is_not_the_manifests_is_refused_with_both_numbers(
@@ -135,14 +155,22 @@ def test_a_video_whose_rate_is_not_the_manifests_is_refused_with_both_numbers(
 ) -> None:
     """Cases 22, 29: the avatar states its rate and the file must have it."""
     face = avatars.make_avatar(
-        tmp_path / "a", frames=20, size=(64, 64), inner=16, border=2, images="video", fps=(20, 1)
+        tmp_path / "a",
+        frames=20,
+        size=(64, 64),
+        inner=16,
+        border=2,
+        images="video",
+        fps=(20, 1),
     )
 
     def edit(manifest: dict) -> None:
         manifest["fps"] = {"num": 25, "den": 1}
 
     avatars.reseal(face, edit)
-    lab.refused(lab.render(face, speech_wav, "-", lab.PIXELS, "bgr", ok=False), "20", "25")
+    lab.refused(
+        lab.render(face, speech_wav, "-", lab.PIXELS, "bgr", ok=False), "20", "25"
+    )
 
 
 def test_a_video_with_dropped_frames_is_never_played_at_a_wrong_speed(
@@ -151,7 +179,13 @@ def test_a_video_with_dropped_frames_is_never_played_at_a_wrong_speed(
     """Case 29: 60 fps, 3 of 4 frames dropped after 2 s: 180 frames, average 30.8. A package wants
     a constant rate, so this is refused (import resamples by pts)."""
     face = avatars.make_avatar(
-        tmp_path / "a", frames=180, size=(64, 64), inner=16, border=2, images="video", fps=(60, 1)
+        tmp_path / "a",
+        frames=180,
+        size=(64, 64),
+        inner=16,
+        border=2,
+        images="video",
+        fps=(60, 1),
     )
     source = tmp_path / "source.mp4"
     lab.ffmpeg(

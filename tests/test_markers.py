@@ -16,7 +16,9 @@ from parity import pipeline
 def run(model: onnx.ModelProto | bytes, **feed: np.ndarray) -> np.ndarray:
     """The first output."""
     data = model if isinstance(model, bytes) else model.SerializeToString()
-    return ort.InferenceSession(data, providers=["CPUExecutionProvider"]).run(None, feed)[0]
+    return ort.InferenceSession(data, providers=["CPUExecutionProvider"]).run(
+        None, feed
+    )[0]
 
 
 def picture_and_audio(batch: int = 2, side: int = 160) -> tuple[np.ndarray, np.ndarray]:
@@ -40,7 +42,9 @@ def test_m2_paints_the_mask_with_the_frames_own_window_and_nothing_else() -> Non
     for n, level in enumerate((0.25, 0.5)):
         inside = out[n, :, y : y + height, x : x + width]
         np.testing.assert_allclose(inside, level, atol=1e-6)
-        out[n, :, y : y + height, x : x + width] = image[n, :3, y : y + height, x : x + width]
+        out[n, :, y : y + height, x : x + width] = image[
+            n, :3, y : y + height, x : x + width
+        ]
     np.testing.assert_allclose(out, image[:, :3], atol=1e-7)
 
 
@@ -85,10 +89,14 @@ def test_every_row_of_the_context_changes_the_random_network() -> None:
 def test_twins_compute_what_they_are_twins_of() -> None:
     image, audio = picture_and_audio(1)
     m1 = models.generator("M1")
-    nhwc = run(models.channels_last(m1), input=image.transpose(0, 2, 3, 1).copy(), audio=audio)
+    nhwc = run(
+        models.channels_last(m1), input=image.transpose(0, 2, 3, 1).copy(), audio=audio
+    )
     assert (nhwc.transpose(0, 3, 1, 2) == image[:, :3]).all()
     half = run(
-        models.half_precision(m1), input=image.astype(np.float16), audio=audio.astype(np.float16)
+        models.half_precision(m1),
+        input=image.astype(np.float16),
+        audio=audio.astype(np.float16),
     )
     assert (half == image[:, :3].astype(np.float16)).all()
 
@@ -127,7 +135,9 @@ def test_the_default_box_lies_inside_the_frame_and_below_the_bar_code(
     assert x1 - x0 == y1 - y0
 
 
-def test_the_reference_pipeline_renders_m1_invisibly(tmp_path: Path, speech_wav: Path) -> None:
+def test_the_reference_pipeline_renders_m1_invisibly(
+    tmp_path: Path, speech_wav: Path
+) -> None:
     folder = avatars.make_avatar(tmp_path / "m1", frames=10, textured=True)
     avatar = pipeline.open_avatar(folder)
     for i, frame in enumerate(pipeline.render(folder, speech_wav)):

@@ -33,7 +33,9 @@ def test_thirty_minutes_take_no_more_memory_than_three(
     """Case 57: frames leave at once; the largest resident size compared."""
     peaks = {}
     for count in (3, 30):
-        run = lab.render(tiny, minutes(count), "-", lab.PIXELS, "bgr", keep_stdout=False)
+        run = lab.render(
+            tiny, minutes(count), "-", lab.PIXELS, "bgr", keep_stdout=False
+        )
         peaks[count] = run.peak_kib
     assert peaks[30] <= peaks[3] + 8 * 1024, peaks
 

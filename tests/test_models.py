@@ -31,10 +31,16 @@ def second(tmp_path: Path) -> Path:
 @pytest.mark.parametrize("batch", [1, 8])
 @pytest.mark.parametrize("asked", [1, 5, 32])
 def test_a_fixed_batch_draws_what_the_dynamic_model_draws(
-    batch: int, asked: int, avatar: Callable[..., Path], speech_wav: Path, wanted: list[str]
+    batch: int,
+    asked: int,
+    avatar: Callable[..., Path],
+    speech_wav: Path,
+    wanted: list[str],
 ) -> None:
     """Case 68: looped or padded, also for the last, shorter batch. Within float rounding."""
-    face = avatar(f"fixed{batch}", model="random", encoder="random", batch=batch, **SMALL)
+    face = avatar(
+        f"fixed{batch}", model="random", encoder="random", batch=batch, **SMALL
+    )
     got = lab.hashes(face, speech_wav, "--idle", "model", "--batch", asked)
     assert len(got) == len(wanted)
     if batch == 1:
@@ -52,7 +58,9 @@ def test_tensor_names_are_read_from_the_file(
     """Case 68: other names than input, audio, output, mel, features."""
     face = avatar(
         "names",
-        model=models.generator("random", inner_px=64, names=("face", "voice", "picture")),
+        model=models.generator(
+            "random", inner_px=64, names=("face", "voice", "picture")
+        ),
         encoder=models.encoder("random", names=("mel_spectrogram", "audio_features")),
         **SMALL,
     )
@@ -69,7 +77,10 @@ def test_another_layout_or_type_is_drawn_right_or_refused_with_both_shapes(
     face = avatars.make_avatar(tmp_path / "a", model=changed, **SMALL)
     run = lab.render(face, second, *RAW, "--idle", "model", ok=False)
     if run.code:
-        said = {"nhwc": (r"64,64,6|64, 64, 6", r"6,64,64|6, 64, 64"), "fp16": ("float16", "float")}
+        said = {
+            "nhwc": (r"64,64,6|64, 64, 6", r"6,64,64|6, 64, 64"),
+            "fp16": ("float16", "float"),
+        }
         lab.refused(run, r"generator\.onnx", *said[twin])
         return
     frames = np.frombuffer(run.stdout, np.uint8).reshape(-1, 140, 160, 3)
@@ -84,7 +95,9 @@ def test_a_model_of_another_size_is_refused_with_both_shapes(
     """Case 68: the manifest says 64, the file another."""
     model = models.generator("M1", inner_px=inner)
     face = avatars.make_avatar(tmp_path / "a", model=model, **SMALL)
-    lab.refused(lab.render(face, second, *RAW, ok=False), r"generator\.onnx", str(inner), "64")
+    lab.refused(
+        lab.render(face, second, *RAW, ok=False), r"generator\.onnx", str(inner), "64"
+    )
 
 
 def whole() -> onnx.ModelProto:
@@ -125,7 +138,9 @@ def test_a_half_copied_model_is_told_by_its_hash(tmp_path: Path, second: Path) -
     face = avatars.make_avatar(tmp_path / "a", model=whole(), **SMALL)
     path = face / "generator.onnx"
     path.write_bytes(path.read_bytes()[:-100])
-    lab.refused(lab.render(face, second, *RAW, ok=False), r"generator\.onnx", "bytes|sha256")
+    lab.refused(
+        lab.render(face, second, *RAW, ok=False), r"generator\.onnx", "bytes|sha256"
+    )
     path.write_bytes(path.read_bytes() + b"x" * 100)
     lab.refused(lab.render(face, second, *RAW, ok=False), r"generator\.onnx", "sha256")
 
@@ -146,11 +161,15 @@ def test_missing_external_weights_are_named(tmp_path: Path, second: Path) -> Non
     face = avatars.make_avatar(tmp_path / "a", **SMALL)
     models.external_data(whole(), face, "generator.onnx")
     avatars.reseal(face)
-    lab.refused(lab.render(face, second, *RAW, ok=False), r"generator\.onnx", "data|external")
+    lab.refused(
+        lab.render(face, second, *RAW, ok=False), r"generator\.onnx", "data|external"
+    )
 
 
 @pytest.mark.parametrize("file", ["generator.onnx", "audio_encoder.onnx", "boxes.json"])
-def test_a_missing_file_of_a_package_is_named(file: str, tmp_path: Path, second: Path) -> None:
+def test_a_missing_file_of_a_package_is_named(
+    file: str, tmp_path: Path, second: Path
+) -> None:
     """Case 70: a missing encoder is an error and not a warning."""
     face = avatars.make_avatar(tmp_path / "a", **SMALL)
     (face / file).unlink()
@@ -172,7 +191,9 @@ def test_values_that_are_not_finite_show_the_source_and_are_counted(
     level = lab.mouth_levels(lab.pictures(probe, wav, "--idle", "model"), probe)
     above = (level[:8].max() + level[14:16].min()) / 2 / 255
     m3 = models.generator("M3", emit=emit, above=above)
-    face = avatars.make_avatar(tmp_path / "m3", model=m3, encoder="onset", frames=30, textured=True)
+    face = avatars.make_avatar(
+        tmp_path / "m3", model=m3, encoder="onset", frames=30, textured=True
+    )
     frames, sources = lab.pictures(face, wav, "--idle", "model"), lab.backgrounds(face)
     report = lab.report(face, wav, tmp_path / "o.mkv", "--idle", "model")
     loud_frames = [i for i in range(30) if level[i] > above * 255 + 1]
@@ -190,7 +211,9 @@ def test_values_out_of_range_are_clamped(
     emit: str, level: int, tmp_path: Path, second: Path
 ) -> None:
     """Contract 3: -1 is black and 2 is white; neither wraps."""
-    face = avatars.make_avatar(tmp_path / "a", model=models.generator("M3", emit=emit), frames=25)
+    face = avatars.make_avatar(
+        tmp_path / "a", model=models.generator("M3", emit=emit), frames=25
+    )
     levels = lab.mouth_levels(lab.pictures(face, second, "--idle", "model"), face)
     assert (levels == level).all()
 
@@ -231,4 +254,6 @@ def test_a_provider_that_is_preferred_and_missing_is_said(
 
 def test_an_unknown_provider_is_refused(tiny: Path, second: Path) -> None:
     """Case 69: with the names there are."""
-    lab.refused(lab.render(tiny, second, *RAW, "--provider", "tpu", ok=False), "tpu", "cpu")
+    lab.refused(
+        lab.render(tiny, second, *RAW, "--provider", "tpu", ok=False), "tpu", "cpu"
+    )

@@ -20,7 +20,9 @@ DEMO_FRAMES = 50
 @pytest.fixture(scope="module")
 def network(avatar: Callable[..., Path]) -> Path:
     """A random network on a box that is resized both ways, and differs from frame to frame."""
-    boxes = [(20 + i % 5, 30 + i % 3, 20 + i % 5 + 131, 30 + i % 3 + 131) for i in range(20)]
+    boxes = [
+        (20 + i % 5, 30 + i % 3, 20 + i % 5 + 131, 30 + i % 3 + 131) for i in range(20)
+    ]
     return avatar(
         "parity",
         model="random",
@@ -81,7 +83,11 @@ def compare(avatar_dir: Path, wav: Path, folder: Path, edges: str) -> None:
 
     count = min(len(got["mel"]), len(want.mel))
     # In silence mode the engine may feed a little more or less silence behind the last frame.
-    assert len(got["mel"]) == len(want.mel) if edges == "reference" else count >= len(want.mel) - 4
+    assert (
+        len(got["mel"]) == len(want.mel)
+        if edges == "reference"
+        else count >= len(want.mel) - 4
+    )
     assert np.abs(got["mel"][:count] - want.mel[:count]).max() <= 1e-4
     assert got["windows"].shape == want.windows.shape
     assert np.abs(got["windows"] - want.windows).max() <= 1e-4
@@ -91,14 +97,18 @@ def compare(avatar_dir: Path, wav: Path, folder: Path, edges: str) -> None:
             start = min(start, len(got["mel"]) - windows.WINDOW_MEL_FRAMES)
         piece = got["mel"][start : start + windows.WINDOW_MEL_FRAMES]
         if len(piece) == windows.WINDOW_MEL_FRAMES:
-            assert (got["windows"][i] == piece.T).all(), f"window {i} is not mel frames {start}.."
+            assert (got["windows"][i] == piece.T).all(), (
+                f"window {i} is not mel frames {start}.."
+            )
     assert got["features"].shape == want.features.shape
     assert np.abs(got["features"] - want.features).max() <= 2e-3
 
     pictures = sorted((folder / "frames").glob("*.png"))
     assert len(pictures) == want.frames
     worst = 0
-    for i, (path, reference) in enumerate(zip(pictures, pipeline.draw(avatar, want), strict=True)):
+    for i, (path, reference) in enumerate(
+        zip(pictures, pipeline.draw(avatar, want), strict=True)
+    ):
         picture = cv2.imread(str(path), cv2.IMREAD_COLOR)
         step = i * avatar.fps[0] // (25 * avatar.fps[1])
         index = pipeline.background_index(step, avatar.frame_count, avatar.order)
@@ -143,7 +153,9 @@ def test_reference_edges_make_the_references_count(
     assert len(list((tmp_path / "frames").glob("*.png"))) == want
 
 
-def test_reference_edges_refuse_less_than_one_window(network: Path, tmp_path: Path) -> None:
+def test_reference_edges_refuse_less_than_one_window(
+    network: Path, tmp_path: Path
+) -> None:
     """Short audio is not a success with zeros."""
     wav = lab.write_wav(tmp_path / "a.wav", lab.speech_like(1)[:2999])
     flags = ("--idle", "model", "--edges", "reference", lab.PIXELS, "bgr")

@@ -93,12 +93,16 @@ def test_a_wrong_avatar_path_is_shown_as_it_was_given(
     lab.refused(lab.render(path, second, *RAW, ok=False), shown)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("escape", ["../outside.onnx", "/etc/passwd", "a/../../outside.onnx"])
+@pytest.mark.parametrize(
+    "escape", ["../outside.onnx", "/etc/passwd", "a/../../outside.onnx"]
+)
 def test_a_manifest_that_points_outside_its_package_is_refused(
     escape: str, second: Path, tmp_path: Path
 ) -> None:
     """Case 73: path outside the root."""
-    face = avatars.make_avatar(tmp_path / "a", frames=2, size=(64, 64), inner=16, border=2)
+    face = avatars.make_avatar(
+        tmp_path / "a", frames=2, size=(64, 64), inner=16, border=2
+    )
     shutil.copy(face / "generator.onnx", tmp_path / "outside.onnx")
 
     def edit(manifest: dict) -> None:
@@ -109,9 +113,13 @@ def test_a_manifest_that_points_outside_its_package_is_refused(
     lab.refused(lab.render(face, second, *RAW, ok=False), "generator.model|files|path")
 
 
-def test_a_symbolic_link_out_of_the_package_is_refused(second: Path, tmp_path: Path) -> None:
+def test_a_symbolic_link_out_of_the_package_is_refused(
+    second: Path, tmp_path: Path
+) -> None:
     """Case 73: symlink out."""
-    face = avatars.make_avatar(tmp_path / "a", frames=2, size=(64, 64), inner=16, border=2)
+    face = avatars.make_avatar(
+        tmp_path / "a", frames=2, size=(64, 64), inner=16, border=2
+    )
     (face / "generator.onnx").rename(tmp_path / "outside.onnx")
     (face / "generator.onnx").symlink_to(tmp_path / "outside.onnx")
     lab.refused(lab.render(face, second, *RAW, ok=False), r"generator\.onnx")
@@ -134,9 +142,13 @@ MANIFEST_FAULTS = {
 
 
 @pytest.mark.parametrize("fault", sorted(MANIFEST_FAULTS))
-def test_a_wrong_field_of_the_manifest_is_named(fault: str, second: Path, tmp_path: Path) -> None:
+def test_a_wrong_field_of_the_manifest_is_named(
+    fault: str, second: Path, tmp_path: Path
+) -> None:
     """Design: an error names the file, field, value and limit."""
-    face = avatars.make_avatar(tmp_path / "a", frames=2, size=(64, 64), inner=16, border=2)
+    face = avatars.make_avatar(
+        tmp_path / "a", frames=2, size=(64, 64), inner=16, border=2
+    )
     avatars.reseal(face, MANIFEST_FAULTS[fault])
     run = lab.render(face, second, *RAW, ok=False)
     field = {
@@ -160,16 +172,22 @@ def test_a_manifest_that_is_not_json_or_missing_pictures_is_named(
     second: Path, tmp_path: Path
 ) -> None:
     """Design: everything is checked at load."""
-    face = avatars.make_avatar(tmp_path / "a", frames=3, size=(64, 64), inner=16, border=2)
+    face = avatars.make_avatar(
+        tmp_path / "a", frames=3, size=(64, 64), inner=16, border=2
+    )
     (face / "frames/000001.png").unlink()
     lab.refused(lab.render(face, second, *RAW, ok=False), r"000001\.png")
     (face / "avatar.json").write_text('{"format": "lipcast-avatar", ')
     lab.refused(lab.render(face, second, *RAW, ok=False), r"avatar\.json")
 
 
-def test_a_picture_of_another_size_is_refused_by_its_name(second: Path, tmp_path: Path) -> None:
+def test_a_picture_of_another_size_is_refused_by_its_name(
+    second: Path, tmp_path: Path
+) -> None:
     """Design: shapes are checked; nothing of it stays under the final name."""
-    face = avatars.make_avatar(tmp_path / "a", frames=3, size=(64, 64), inner=16, border=2)
+    face = avatars.make_avatar(
+        tmp_path / "a", frames=3, size=(64, 64), inner=16, border=2
+    )
     shutil.copy(
         avatars.make_avatar(tmp_path / "b", frames=1, size=(66, 64), inner=16, border=2)
         / "frames/000000.png",
@@ -223,7 +241,9 @@ def test_a_full_disk_is_an_error_of_the_output(tiny: Path, second: Path) -> None
     lab.refused(run, "full|space")
 
 
-def test_a_reader_that_goes_away_ends_the_run_at_once(tiny: Path, tmp_path: Path) -> None:
+def test_a_reader_that_goes_away_ends_the_run_at_once(
+    tiny: Path, tmp_path: Path
+) -> None:
     """A closed pipe is no crash, and the rest is not rendered for nobody."""
     wav = lab.write_wav(tmp_path / "a.wav", np.tile(lab.speech_like(10), 30))
     command = [str(lab.BINARY), "render", "--avatar", str(tiny), str(wav), "-o", "-"]
@@ -245,11 +265,18 @@ def test_no_arguments_and_help_and_version() -> None:
     lab.refused(lab.lipcast(ok=False))
     lab.refused(lab.lipcast("render", ok=False), "audio")
     lab.refused(lab.lipcast("nonsense", ok=False), "nonsense")
-    for flags in (("--help",), ("render", "--help"), ("inspect", "--help"), ("--version",)):
+    for flags in (
+        ("--help",),
+        ("render", "--help"),
+        ("inspect", "--help"),
+        ("--version",),
+    ):
         assert lab.lipcast(*flags).stdout
 
 
-def test_exit_codes_tell_what_was_wrong(tiny: Path, second: Path, tmp_path: Path) -> None:
+def test_exit_codes_tell_what_was_wrong(
+    tiny: Path, second: Path, tmp_path: Path
+) -> None:
     """Documented: 2 option, 3 input, 4 output."""
     (tmp_path / "there.mp4").write_bytes(b"x")
     assert lab.render(tiny, second, *RAW, "--fps", 0, ok=False).code == 2
@@ -270,9 +297,19 @@ def test_an_interrupt_leaves_a_playable_file(
     wav = lab.write_wav(tmp_path / "a.wav", np.tile(lab.speech_like(30), 60))
     out, pipe = tmp_path / f"out.{ending}", tmp_path / "hashes"
     os.mkfifo(pipe)
-    command = [str(lab.BINARY), "render", "--avatar", str(tiny), str(wav), "-o", str(out)]
+    command = [
+        str(lab.BINARY),
+        "render",
+        "--avatar",
+        str(tiny),
+        str(wav),
+        "-o",
+        str(out),
+    ]
     process = subprocess.Popen(
-        [*command, "--frame-hashes", str(pipe)], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        [*command, "--frame-hashes", str(pipe)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
     )
     with pipe.open("rb") as lines:
         seen = sum(1 for _, line in zip(range(100), lines, strict=False))
@@ -288,20 +325,37 @@ def test_an_interrupt_leaves_a_playable_file(
     assert len(lab.decode(out)) == frames
     _, sound_end = lab.last_pts_s(out, "a")
     assert abs(sound_end - frames / 25) < 0.1
-    assert sorted(p.name for p in tmp_path.iterdir()) == sorted(["a.wav", out.name, "hashes"])
+    assert sorted(p.name for p in tmp_path.iterdir()) == sorted(
+        ["a.wav", out.name, "hashes"]
+    )
 
 
-def test_an_interrupt_while_standard_input_is_open_ends_the_run(tiny: Path, tmp_path: Path) -> None:
+def test_an_interrupt_while_standard_input_is_open_ends_the_run(
+    tiny: Path, tmp_path: Path
+) -> None:
     """A live source that never closes does not hold the process."""
     out, pipe = tmp_path / "out.mkv", tmp_path / "hashes"
     os.mkfifo(pipe)
     flags = ["--rate", "16000", "--channels", "1", lab.SAMPLES, "s16"]
-    command = [str(lab.BINARY), "render", "--avatar", str(tiny), "-", "-o", str(out), *flags]
+    command = [
+        str(lab.BINARY),
+        "render",
+        "--avatar",
+        str(tiny),
+        "-",
+        "-o",
+        str(out),
+        *flags,
+    ]
     process = subprocess.Popen(
-        [*command, "--frame-hashes", str(pipe)], stdin=subprocess.PIPE, stderr=subprocess.PIPE
+        [*command, "--frame-hashes", str(pipe)],
+        stdin=subprocess.PIPE,
+        stderr=subprocess.PIPE,
     )
     sound = lab.pcm16(np.tile(lab.speech_like(10), 6))
-    writer = threading.Thread(target=lab.feed, args=(process, [sound]), kwargs={"close": False})
+    writer = threading.Thread(
+        target=lab.feed, args=(process, [sound]), kwargs={"close": False}
+    )
     writer.start()
     with pipe.open("rb") as lines:
         assert sum(1 for _ in zip(range(100), lines, strict=False)) == 100
@@ -318,7 +372,9 @@ def test_an_interrupt_while_standard_input_is_open_ends_the_run(tiny: Path, tmp_
 # Reports --------------------------------------------------------------------------------------
 
 
-def test_json_is_one_object_with_what_was_agreed(tiny: Path, second: Path, tmp_path: Path) -> None:
+def test_json_is_one_object_with_what_was_agreed(
+    tiny: Path, second: Path, tmp_path: Path
+) -> None:
     """A program may read it; nothing else stands on standard output."""
     out = tmp_path / "o.mp4"
     report = lab.report(tiny, second, out)
@@ -359,7 +415,9 @@ def test_inspect_tells_an_avatar_and_draws_it(m2: Path, tmp_path: Path) -> None:
 
 def test_inspect_tells_a_sound(second: Path, tmp_path: Path) -> None:
     """Rate, channels, length, and a picture of its mel frames."""
-    told = json.loads(lab.lipcast("inspect", second, "--json", "-o", tmp_path / "m.png").stdout)
+    told = json.loads(
+        lab.lipcast("inspect", second, "--json", "-o", tmp_path / "m.png").stdout
+    )
     assert 16000 in told.values()
     assert (tmp_path / "m.png").read_bytes()[:4] == b"\x89PNG"
 

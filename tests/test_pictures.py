@@ -47,7 +47,9 @@ def test_no_seam_shows_on_a_box_that_is_resized(
         paint=lambda _, frame: frame.__setitem__(slice(17, None), avatars.SKIN),
     )
     sources = lab.backgrounds(face)
-    for frame, source in zip(lab.pictures(face, half_second, *ONE), sources, strict=False):
+    for frame, source in zip(
+        lab.pictures(face, half_second, *ONE), sources, strict=False
+    ):
         assert np.abs(frame.astype(int) - source).max() <= 1
 
 
@@ -87,12 +89,16 @@ def test_border_and_mask_come_from_the_manifest(
         assert np.abs(rest.astype(int) - want).max() <= 1
 
 
-def test_the_box_may_move_and_change_from_frame_to_frame(tmp_path: Path, half_second: Path) -> None:
+def test_the_box_may_move_and_change_from_frame_to_frame(
+    tmp_path: Path, half_second: Path
+) -> None:
     """Contract 3: each frame has its own box; the paint follows it."""
     boxes = [(10 + 7 * i, 20 + 3 * i, 90 + 8 * i, 100 + 4 * i) for i in range(13)]
     face = avatars.make_avatar(tmp_path / "a", frames=13, model="M2", boxes=boxes)
     frames = lab.pictures(face, half_second, *ONE)
-    for frame, source, (x0, y0, x1, y1) in zip(frames, lab.backgrounds(face), boxes, strict=True):
+    for frame, source, (x0, y0, x1, y1) in zip(
+        frames, lab.backgrounds(face), boxes, strict=True
+    ):
         changed = np.argwhere((frame != source).any(axis=2))
         assert len(changed) > 2000
         low, high = changed.min(axis=0), changed.max(axis=0)
@@ -113,13 +119,17 @@ def test_boxes_at_the_edge_are_drawn_and_beyond_it_refused(
         boxes[1] = (200, 72, 200, 240)
     face = avatars.make_avatar(tmp_path / "a", frames=3, model="M2", boxes=boxes)
     if where == "too few":
-        (face / "boxes.json").write_text('{"schema_version": 1, "boxes": [[0,72,168,240]]}')
+        (face / "boxes.json").write_text(
+            '{"schema_version": 1, "boxes": [[0,72,168,240]]}'
+        )
         avatars.reseal(face)
     if where == "edges":
         assert len(lab.pictures(face, half_second, *ONE)) == 13
         return
     run = lab.render(face, half_second, "-", lab.PIXELS, "bgr", ok=False)
-    lab.refused(run, "boxes", {"outside": r"320x240", "empty": "x0 < x1", "too few": "3"}[where])
+    lab.refused(
+        run, "boxes", {"outside": r"320x240", "empty": "x0 < x1", "too few": "3"}[where]
+    )
 
 
 def test_frames_without_a_face_pass_untouched(
@@ -151,16 +161,32 @@ def test_a_rotation_tag_gives_upright_frames(
     box = (80, 100, 248, 268)
     upright = [avatars.draw_frame(i, (width, height), box=box) for i in range(13)]
     face = avatars.make_avatar(
-        tmp_path / "a", frames=13, size=(width, height), boxes=[box] * 13, images="video"
+        tmp_path / "a",
+        frames=13,
+        size=(width, height),
+        boxes=[box] * 13,
+        images="video",
     )
     want = lab.decode(face / "frames.mp4")
     # What ffmpeg 5.1 writes for rotate=90 it shows turned counterclockwise; it is the ruler here.
-    turn = {90: cv2.ROTATE_90_CLOCKWISE, 180: cv2.ROTATE_180, 270: cv2.ROTATE_90_COUNTERCLOCKWISE}
-    stored = [np.ascontiguousarray(cv2.rotate(frame, turn[degrees])) for frame in upright]
-    plain, tagged, shown = tmp_path / "stored.mp4", face / "frames.mp4", tmp_path / "shown.png"
+    turn = {
+        90: cv2.ROTATE_90_CLOCKWISE,
+        180: cv2.ROTATE_180,
+        270: cv2.ROTATE_90_COUNTERCLOCKWISE,
+    }
+    stored = [
+        np.ascontiguousarray(cv2.rotate(frame, turn[degrees])) for frame in upright
+    ]
+    plain, tagged, shown = (
+        tmp_path / "stored.mp4",
+        face / "frames.mp4",
+        tmp_path / "shown.png",
+    )
     avatars.write_video(plain, stored, (25, 1))
     assert lab.decode(plain).shape[1:3] == (360, 640)
-    lab.ffmpeg("-i", plain, "-c", "copy", "-metadata:s:v:0", f"rotate={degrees}", tagged)
+    lab.ffmpeg(
+        "-i", plain, "-c", "copy", "-metadata:s:v:0", f"rotate={degrees}", tagged
+    )
     lab.ffmpeg("-i", tagged, "-frames:v", 1, "-update", 1, shown)
     assert avatars.read_barcode(cv2.imread(str(shown))) == 0
     avatars.reseal(face)
@@ -174,9 +200,13 @@ def test_a_manifest_with_the_stored_size_of_a_turned_video_is_refused(
     tmp_path: Path, half_second: Path
 ) -> None:
     """Case 64: the size in the manifest is that of upright frames; both sizes are named."""
-    face = avatars.make_avatar(tmp_path / "a", frames=13, size=(640, 360), images="video")
+    face = avatars.make_avatar(
+        tmp_path / "a", frames=13, size=(640, 360), images="video"
+    )
     tagged = tmp_path / "tagged.mp4"
-    lab.ffmpeg("-i", face / "frames.mp4", "-c", "copy", "-metadata:s:v:0", "rotate=90", tagged)
+    lab.ffmpeg(
+        "-i", face / "frames.mp4", "-c", "copy", "-metadata:s:v:0", "rotate=90", tagged
+    )
     (face / "frames.mp4").write_bytes(tagged.read_bytes())
     avatars.reseal(face)
     run = lab.render(face, half_second, "-", lab.PIXELS, "bgr", ok=False)
@@ -186,7 +216,9 @@ def test_a_manifest_with_the_stored_size_of_a_turned_video_is_refused(
 # Sizes ----------------------------------------------------------------------------------------
 
 
-def test_an_odd_size_is_padded_to_even_and_said_aloud(tmp_path: Path, half_second: Path) -> None:
+def test_an_odd_size_is_padded_to_even_and_said_aloud(
+    tmp_path: Path, half_second: Path
+) -> None:
     """Case 65: 641x361 into H.264."""
     face = avatars.make_avatar(tmp_path / "a", frames=5, size=(641, 361))
     report = lab.report(face, half_second, tmp_path / "out.mp4")
@@ -201,11 +233,19 @@ def test_an_odd_size_is_padded_to_even_and_said_aloud(tmp_path: Path, half_secon
 
 
 @pytest.mark.parametrize("size", [(1, 1), (3, 2), (17, 33), (8191, 16), (16, 8191)])
-def test_extreme_sizes_go_through_every_output(size: tuple[int, int], tmp_path: Path) -> None:
+def test_extreme_sizes_go_through_every_output(
+    size: tuple[int, int], tmp_path: Path
+) -> None:
     """Case 65: 1x1 and 8191 wide; no face in them, so the frames are the sources."""
     wav = lab.write_wav(tmp_path / "a.wav", lab.speech_like(0.1))
     face = avatars.make_avatar(
-        tmp_path / "a", frames=2, size=size, boxes=[None, None], inner=16, border=2, textured=True
+        tmp_path / "a",
+        frames=2,
+        size=size,
+        boxes=[None, None],
+        inner=16,
+        border=2,
+        textured=True,
     )
     sources = lab.backgrounds(face)
     frames = lab.pictures(face, wav)
@@ -222,20 +262,28 @@ def test_extreme_sizes_go_through_every_output(size: tuple[int, int], tmp_path: 
 
 
 @pytest.mark.parametrize("size", ["160x120", "641x361", "1280x720"])
-def test_an_asked_size_is_the_size_of_the_output(size: str, m1: Path, half_second: Path) -> None:
+def test_an_asked_size_is_the_size_of_the_output(
+    size: str, m1: Path, half_second: Path
+) -> None:
     """The whole frame is scaled after it was drawn."""
     width, height = map(int, size.split("x"))
     data = lab.render(m1, half_second, "-", lab.PIXELS, "bgr", "--size", size).stdout
     frames = np.frombuffer(data, np.uint8).reshape(-1, height, width, 3)
     assert len(frames) == 13
-    want = cv2.resize(lab.backgrounds(m1)[6], (width, height), interpolation=cv2.INTER_CUBIC)
+    want = cv2.resize(
+        lab.backgrounds(m1)[6], (width, height), interpolation=cv2.INTER_CUBIC
+    )
     assert np.abs(frames[6].astype(int) - want).max() <= 4
 
 
-@pytest.mark.parametrize("size", ["0x10", "10x", "x", "9000x10", "-4x4", "abc", "10x10x10"])
+@pytest.mark.parametrize(
+    "size", ["0x10", "10x", "x", "9000x10", "-4x4", "abc", "10x10x10"]
+)
 def test_a_size_out_of_range_is_refused(size: str, m1: Path, half_second: Path) -> None:
     """Case 65: with the value and what is wanted."""
-    run = lab.render(m1, half_second, "-", lab.PIXELS, "bgr", f"--size={size}", ok=False)
+    run = lab.render(
+        m1, half_second, "-", lab.PIXELS, "bgr", f"--size={size}", ok=False
+    )
     lab.refused(run, "size|width|height|side")
 
 
@@ -287,10 +335,14 @@ def test_a_video_file_says_which_colours_it_holds(m1: Path, tmp_path: Path) -> N
         assert stream["pix_fmt"] == "yuv420p"
 
 
-def test_png_frames_are_the_raw_frames(m1: Path, half_second: Path, tmp_path: Path) -> None:
+def test_png_frames_are_the_raw_frames(
+    m1: Path, half_second: Path, tmp_path: Path
+) -> None:
     """A picture folder is lossless."""
     lab.render(m1, half_second, tmp_path / "f/%06d.png")
-    assert (np.stack(lab.read_folder(tmp_path / "f")) == lab.pictures(m1, half_second)).all()
+    assert (
+        np.stack(lab.read_folder(tmp_path / "f")) == lab.pictures(m1, half_second)
+    ).all()
 
 
 def test_y4m_is_the_i420_frames_with_their_headers(m1: Path, half_second: Path) -> None:
@@ -319,7 +371,8 @@ def test_quality_flags_change_the_size_of_the_files(m1: Path, tmp_path: Path) ->
     for quality in (95, 30):
         lab.render(m1, wav, tmp_path / f"q{quality}/%06d.jpg", "--quality", quality)
     big, small = (
-        sum(p.stat().st_size for p in (tmp_path / name).iterdir()) for name in ("q95", "q30")
+        sum(p.stat().st_size for p in (tmp_path / name).iterdir())
+        for name in ("q95", "q30")
     )
     assert big > 1.5 * small
 
@@ -342,7 +395,9 @@ def test_an_option_out_of_range_is_refused(
 ) -> None:
     """Each by name, before anything is written."""
     run = lab.render(m1, half_second, tmp_path / "o.mp4", *flag, ok=False)
-    lab.refused(run, flag[0].strip("-") if flag[0] != "--threads" else "threads|workers")
+    lab.refused(
+        run, flag[0].strip("-") if flag[0] != "--threads" else "threads|workers"
+    )
     assert not (tmp_path / "o.mp4").exists()
 
 

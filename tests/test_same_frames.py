@@ -45,7 +45,9 @@ def whole(network: Path, sound: lab.Samples, session_dir: Path) -> list[str]:
 STREAM = ("--rate", 16000, "--channels", 1, lab.SAMPLES, "s16")
 
 
-@pytest.mark.parametrize("size", [10**9, 37, 640, 20480], ids=["whole", "37B", "20ms", "640ms"])
+@pytest.mark.parametrize(
+    "size", [10**9, 37, 640, 20480], ids=["whole", "37B", "20ms", "640ms"]
+)
 def test_streamed_in_any_pieces(
     size: int, network: Path, sound: lab.Samples, whole: list[str]
 ) -> None:
@@ -54,7 +56,9 @@ def test_streamed_in_any_pieces(
     assert lab.hashes(network, "-", *STREAM, stdin=pieces) == whole
 
 
-def test_streamed_in_single_samples(network: Path, sound: lab.Samples, whole: list[str]) -> None:
+def test_streamed_in_single_samples(
+    network: Path, sound: lab.Samples, whole: list[str]
+) -> None:
     """Case 10: single samples, the first second of the sound."""
     first = sound[:16000]
     got = lab.hashes(network, "-", *STREAM, stdin=lab.cut(lab.pcm16(first), 2))
@@ -73,7 +77,9 @@ def test_any_batch_on_any_number_of_threads(
     assert lab.hashes(network, wav, "--batch", batch, "--threads", threads) == whole
 
 
-def test_i420_frames_are_the_same_too(network: Path, session_dir: Path, whole: list[str]) -> None:
+def test_i420_frames_are_the_same_too(
+    network: Path, session_dir: Path, whole: list[str]
+) -> None:
     """The other pixel format, drawn in place: any threads, same bytes."""
     wav = session_dir / "same.wav"
     one = lab.hashes(network, wav, "--threads", 1, layout="i420")
@@ -100,7 +106,9 @@ def test_the_prefix_of_a_stream_does_not_depend_on_what_follows(
     assert found[:50] == whole[:50]
 
 
-def test_sixty_seconds_in_4093_byte_pieces_keep_their_sound(tiny: Path, tmp_path: Path) -> None:
+def test_sixty_seconds_in_4093_byte_pieces_keep_their_sound(
+    tiny: Path, tmp_path: Path
+) -> None:
     """Case 7: the sound comes out equal to the input, bit for bit."""
     data = lab.pcm16(np.tile(lab.speech_like(6), 10))
     out = tmp_path / "out.mkv"
@@ -109,7 +117,9 @@ def test_sixty_seconds_in_4093_byte_pieces_keep_their_sound(tiny: Path, tmp_path
     assert lab.ffmpeg("-i", out, "-map", "0:a", *raw) == data
 
 
-def test_two_runs_give_the_same_file(network: Path, tmp_path: Path, session_dir: Path) -> None:
+def test_two_runs_give_the_same_file(
+    network: Path, tmp_path: Path, session_dir: Path
+) -> None:
     """The same frames through the encoder: decoded pictures equal, run after run."""
     files = []
     for name in ("a.mkv", "b.mkv"):

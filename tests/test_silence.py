@@ -19,7 +19,9 @@ def quiet(seconds: float) -> lab.Samples:
 def same_as_source(frames: lab.Bgr, avatar: Path) -> np.ndarray:
     """[n] bool: which frames equal the avatar's own frame of their time, bit for bit."""
     sources = lab.backgrounds(avatar)
-    return np.array([(frame == sources[i % len(sources)]).all() for i, frame in enumerate(frames)])
+    return np.array(
+        [(frame == sources[i % len(sources)]).all() for i, frame in enumerate(frames)]
+    )
 
 
 def test_idle_frames_are_source_frames(m2: Path, tmp_path: Path) -> None:
@@ -43,7 +45,9 @@ def test_a_silent_span_between_sentences_shows_the_source(
         "hiss": (10 ** (-70 / 20) * rng.standard_normal(48000)).astype(np.float32),
     }[name]
     speech = sentence[4000:36000]
-    wav = lab.write_wav(tmp_path / "a.wav", np.concatenate([speech, gap, speech]), kind="FLOAT")
+    wav = lab.write_wav(
+        tmp_path / "a.wav", np.concatenate([speech, gap, speech]), kind="FLOAT"
+    )
     frames = lab.pictures(m2, wav)
     same = same_as_source(frames, m2)
     # 50 frames of speech, 75 of silence; 0.2 s at each side belong to the blends.
@@ -78,7 +82,9 @@ def test_the_index_moves_by_one_over_fifty_transitions(
 ) -> None:
     """Case 39: bar codes over 50 changes between speech and silence."""
     face = avatar("tiny_long", size=(64, 64), inner=16, border=2, frames=400)
-    pieces = [p for i in range(25) for p in (lab.speech_like(0.37, seed=i), quiet(0.61))]
+    pieces = [
+        p for i in range(25) for p in (lab.speech_like(0.37, seed=i), quiet(0.61))
+    ]
     wav = lab.write_wav(tmp_path / "a.wav", np.concatenate(pieces))
     codes = [read_barcode(frame) for frame in lab.pictures(face, wav)]
     assert codes == [i % 400 for i in range(len(codes))]
@@ -116,7 +122,9 @@ def test_every_sentence_moves_the_mouth(
     """Case 13: two sentences 2 s apart, and twenty."""
     speech = sentence[8000:24000]
     gap = 2.0 if count == 2 else 0.8
-    sound = np.concatenate([piece for _ in range(count) for piece in (speech, quiet(gap))])
+    sound = np.concatenate(
+        [piece for _ in range(count) for piece in (speech, quiet(gap))]
+    )
     wav = lab.write_wav(tmp_path / "a.wav", sound)
     moved = ~same_as_source(lab.pictures(m2, wav), m2)
     period = round((1 + gap) * 25)

@@ -11,7 +11,16 @@ import re
 import sys
 from pathlib import Path
 
-ORDER = ["base", "audio", "inference", "avatar", "generator", "imaging", "media", "pipeline"]
+ORDER = [
+    "base",
+    "audio",
+    "inference",
+    "avatar",
+    "generator",
+    "imaging",
+    "media",
+    "pipeline",
+]
 BOTTOM = ["server", "cli"]
 INCLUDE = re.compile(r'^\s*#\s*include\s+"([^"]+)"')
 
@@ -31,7 +40,9 @@ def faults(root: Path) -> list[str]:
             continue
         module = path.relative_to(root / "lipcast").parts[0]
         if module not in ORDER + BOTTOM:
-            found.append(f"{path.relative_to(root)}: '{module}' is no module of the order")
+            found.append(
+                f"{path.relative_to(root)}: '{module}' is no module of the order"
+            )
             continue
         for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
             match = INCLUDE.match(line)
@@ -42,11 +53,15 @@ def faults(root: Path) -> list[str]:
             if parts[0] != "lipcast" and not (path.parent / match.group(1)).exists():
                 continue  # a library's own form, e.g. hwy/foreach_target.h
             if parts[0] != "lipcast":
-                found.append(f'{where}: "{match.group(1)}": want a path from the root, or <>')
+                found.append(
+                    f'{where}: "{match.group(1)}": want a path from the root, or <>'
+                )
             elif not (root / match.group(1)).exists():
                 found.append(f'{where}: "{match.group(1)}" does not exist')
             elif not allowed(module, parts[1]):
-                found.append(f"{where}: {module} includes {parts[1]}, which stands below it")
+                found.append(
+                    f"{where}: {module} includes {parts[1]}, which stands below it"
+                )
     return found
 
 

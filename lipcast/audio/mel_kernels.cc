@@ -39,6 +39,7 @@ FlatBank::FlatBank(const std::vector<MelBand>& bank) {
   for (const MelBand& band : bank) {
     first_bin.push_back(band.first_bin);
     for (const double weight : band.weights) weights.push_back(static_cast<float>(weight));
+    while (weights.size() % kWeightStep != 0) weights.push_back(0.0f);
     weight_end.push_back(static_cast<int32_t>(weights.size()));
   }
 }

@@ -10,6 +10,10 @@
 
 namespace lipcast::audio {
 
+/// Rows of a batch's magnitudes: the bins, and as many more as a band's zero weights may reach.
+/// The rows after the bins must be finite; nothing writes them.
+inline constexpr int kMagnitudeRows = kFftBins + 3;
+
 /// What the STFT of a batch of `lanes` frames needs besides its samples.
 struct StftPlan {
   int lanes = 0;
@@ -30,8 +34,10 @@ StftPlan MakeStftPlan(int lanes, int hop_samples, std::span<const double> window
 /// The periodic Hann window of kFftSize.
 std::vector<double> PeriodicHann();
 
-/// The bank as the kernels read it: the weights of all bands one after another.
+/// The bank as the kernels read it: the weights of all bands one after another, each band's filled
+/// up with zeros to a multiple of kWeightStep, so that few branches depend on its width.
 struct FlatBank {
+  static constexpr int kWeightStep = 4;
   std::vector<int32_t> first_bin;   ///< [bands]
   std::vector<int32_t> weight_end;  ///< [bands]; the weights of band b end here
   std::vector<float> weights;
@@ -47,7 +53,7 @@ struct MelKernels {
   int lanes = 0;
   /// Magnitudes [kFftBins][lanes] of the frames that begin at samples + lane * hop.
   void (*stft)(const StftPlan& plan, const float* samples, float* scratch, float* magnitudes);
-  /// Band sums [bands][lanes].
+  /// Band sums [bands][lanes] of magnitudes [kMagnitudeRows][lanes].
   void (*filterbank)(const FlatBank& bank, const float* magnitudes, float* mel);
   /// In place: 20 log10(max(1e-5, m)) - 20. A NaN becomes the floor.
   void (*log)(int bands, float* mel);

@@ -68,11 +68,16 @@ void Filterbank(const FlatBank& bank, const float* magnitudes, float* mel) {
   for (int b = 0; b < bank.bands(); ++b) {
     const float* end = bank.weights.data() + bank.weight_end[b];
     const float* bin = magnitudes + static_cast<size_t>(bank.first_bin[b]) * lanes;
-    Floats sum = hn::Zero(d);
-    for (; weight != end; ++weight, bin += lanes) {
-      sum = hn::MulAdd(hn::Set(d, *weight), hn::Load(d, bin), sum);
+    // Two sums, so that additions need not wait for each other.
+    Floats even = hn::Zero(d), odd = hn::Zero(d);
+    static_assert(FlatBank::kWeightStep == 4);
+    for (; weight != end; weight += 4, bin += 4 * lanes) {
+      even = hn::MulAdd(hn::Set(d, weight[0]), hn::Load(d, bin), even);
+      odd = hn::MulAdd(hn::Set(d, weight[1]), hn::Load(d, bin + lanes), odd);
+      even = hn::MulAdd(hn::Set(d, weight[2]), hn::Load(d, bin + 2 * lanes), even);
+      odd = hn::MulAdd(hn::Set(d, weight[3]), hn::Load(d, bin + 3 * lanes), odd);
     }
-    hn::Store(sum, d, mel + static_cast<size_t>(b) * lanes);
+    hn::Store(hn::Add(even, odd), d, mel + static_cast<size_t>(b) * lanes);
   }
 }
 

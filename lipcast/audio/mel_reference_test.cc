@@ -54,12 +54,13 @@ TEST(MelReference, TheToleranceSeparatesASymmetricHannOnEveryFrame) {
   for (size_t t = 0; t < errors.size(); ++t) EXPECT_GT(errors[t], kTolerance) << "frame " << t;
 }
 
-TEST(MelReference, TheToleranceSeparatesAFrameCutTo640SamplesOnEveryFrame) {
+TEST(MelReference, TheToleranceSeparatesAFrameCutTo640SamplesOnEveryFrameThatHasThem) {
   MelMistakes mistakes;
   mistakes.kept_window_samples = 640;
   const auto errors =
       FrameErrors(MelReference({}, LoadWav("speech.wav"), mistakes), LoadNpy("speech_mel.npy"));
-  for (size_t t = 0; t < errors.size(); ++t) EXPECT_GT(errors[t], kTolerance) << "frame " << t;
+  // The last 160 samples of the last two frames are padding, which cannot be missed.
+  for (size_t t = 0; t + 2 < errors.size(); ++t) EXPECT_GT(errors[t], kTolerance) << "frame " << t;
 }
 
 TEST(MelReference, TheToleranceSeparatesABankUpTo8000HzOnEveryFrame) {

@@ -17,6 +17,12 @@ constexpr int kPadSamples = kFftSize / 2;
 constexpr int kReflectSamples = kPadSamples + 1;
 constexpr int kMaxCapacityFrames = 10'000'000;
 
+// Besides the frames of the capacity there is always room for those that Finish() adds.
+int64_t SlotCount(int capacity_frames, int hop_samples) {
+  const int last_frames = (kPadSamples + hop_samples - 1) / hop_samples;
+  return static_cast<int64_t>(std::bit_ceil(static_cast<uint64_t>(capacity_frames + last_frames)));
+}
+
 // Never a power of two, so that rows do not fight over the same cache lines.
 ptrdiff_t BandStride(int64_t slots) { return slots + kWindowFrames; }
 
@@ -52,7 +58,7 @@ MelStream::MelStream(const MelConfig& config, int capacity_frames, const MelKern
       kernels_(kernels),
       plan_(MakeStftPlan(kernels.lanes, config.hop_samples, PeriodicHann())),
       bank_(MakeSlaneyBank(config)),
-      slot_mask_(static_cast<int64_t>(std::bit_ceil(static_cast<uint64_t>(capacity_frames))) - 1),
+      slot_mask_(SlotCount(capacity_frames, config.hop_samples) - 1),
       band_stride_(BandStride(slot_mask_ + 1)) {
   const auto lanes = static_cast<size_t>(kernels_.lanes);
   const auto bands = static_cast<size_t>(config_.bands);
@@ -62,7 +68,7 @@ MelStream::MelStream(const MelConfig& config, int capacity_frames, const MelKern
   samples_.resize(samples_capacity_ + plan_.samples_read());
   ring_ = ZeroedFloats(bands * static_cast<size_t>(band_stride_));
   scratch_ = ZeroedFloats(plan_.scratch_floats());
-  magnitudes_ = ZeroedFloats(kFftBins * lanes);
+  magnitudes_ = ZeroedFloats(kMagnitudeRows * lanes);
   mel_ = ZeroedFloats(bands * lanes);
   columns_ = ZeroedFloats(bands * lanes);
   // The zeros of the padding are there already; mirrored samples replace them in PadStart.
@@ -72,9 +78,9 @@ MelStream::MelStream(const MelConfig& config, int capacity_frames, const MelKern
 
 int64_t MelStream::SamplesAccepted() const {
   if (finished_) return 0;
-  // The most samples whose frames, the last ones included, fit: 1 + floor(n / hop) <= limit.
+  // Frame `limit`, the first without room, is ready with its last sample: one fewer may come.
   const int64_t limit = first_frame() + capacity_frames_;
-  return limit * config_.hop_samples - 1 - pushed_;
+  return limit * config_.hop_samples + kFftSize / 2 - 1 - pushed_;
 }
 
 Status MelStream::Push(std::span<const float> mono16k) {

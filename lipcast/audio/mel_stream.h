@@ -51,7 +51,7 @@ struct MelTimes {
 class MelStream {
  public:
   /// kInvalidArgument when the config is not valid or `capacity_frames`, how many frames stay
-  /// viewable, is not in 16..10000000.
+  /// viewable (those that Finish() adds come on top), is not in 16..10000000.
   static Result<std::unique_ptr<MelStream>> Create(const MelConfig& config, int capacity_frames);
 
   /// Takes all of `mono16k`, mono in [-1, 1] at the config's rate, or none of it:
@@ -64,7 +64,7 @@ class MelStream {
   int64_t frames_ready() const { return ready_.load(std::memory_order_acquire); }
   int64_t samples_pushed() const { return pushed_; }
   bool finished() const { return finished_; }
-  /// How many more samples fit now, room for the last frames included.
+  /// How many more samples fit now.
   int64_t SamplesAccepted() const;
 
   /// The frames [start_frame, start_frame + 16). kOutOfRange when not all of them are ready, when

@@ -2,6 +2,7 @@
 
 #include <cfloat>
 #include <cstdint>
+#include <numeric>
 
 #include "lipcast/base/rational.h"
 
@@ -22,7 +23,13 @@ constexpr int64_t WindowStart(int64_t i, int64_t mel_per_s, const Rational& fps)
 }
 
 /// The same at the models' rate: 0, 3, 6, 9, 12, 16, 19, ...
-constexpr int64_t WindowStart(int64_t i) { return WindowStart(i, kMelFramesPerSecond, kModelFps); }
+constexpr int64_t WindowStart(int64_t i) {
+  // 80 / 25 = 16 / 5; by parts, so that no index overflows and no division remains.
+  constexpr int64_t kCommon = std::gcd(int64_t{kMelFramesPerSecond}, kModelFps.num);
+  constexpr int64_t kMel = kMelFramesPerSecond / kCommon, kVideo = kModelFps.num / kCommon;
+  static_assert(kModelFps.den == 1);
+  return i / kVideo * kMel + i % kVideo * kMel / kVideo;
+}
 
 /// How many mel frames must be ready before window i can be viewed.
 constexpr int64_t WindowEnd(int64_t i) { return WindowStart(i) + kWindowFrames; }

@@ -14,6 +14,7 @@ TEST(MelWindowIndex, StartsWhereTheReferenceStarts) {
   }
   EXPECT_EQ(WindowStart(10), 32);
   EXPECT_EQ(WindowEnd(10), 48);
+  for (int64_t i = 0; i < 1'000; ++i) EXPECT_EQ(WindowStart(i), WindowStart(i, 80, kModelFps));
   EXPECT_EQ(WindowStart(24), 76);
   EXPECT_EQ(WindowEnd(24), 92);
 }

@@ -193,9 +193,9 @@ TEST(WavReader, NonsenseInTheFormatIsRefusedWithItsByte) {
   EXPECT_EQ(ErrorOf(wav.Bytes()), "WAV byte 24: a rate of 0 Hz, want 8000..192000");
   wav.rate_hz = 0xFFFFFFFF;
   EXPECT_THAT(ErrorOf(wav.Bytes()), HasSubstr("WAV byte 24: a rate of 4294967295 Hz"));
-  for (const uint16_t bits : {0, 33, 64, 65'535}) {
+  for (const int bits : {0, 33, 64, 65'535}) {
     wav = {};
-    wav.bits = bits;
+    wav.bits = static_cast<uint16_t>(bits);
     EXPECT_THAT(ErrorOf(wav.Bytes()),
                 HasSubstr("WAV byte 34: " + std::to_string(bits) + " bits a sample"));
   }

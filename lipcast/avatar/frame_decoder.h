@@ -23,7 +23,7 @@ struct FileSource {
 class FrameDecoder {
  public:
   virtual ~FrameDecoder() = default;
-  virtual int width() const = 0;   ///< upright: after the rotation tag
+  virtual int width() const = 0;  ///< upright: after the rotation tag
   virtual int height() const = 0;
   virtual Rational fps() const = 0;
   virtual int64_t frame_count() const = 0;

@@ -83,9 +83,10 @@ int RunDoctor(const std::string& avatar, bool json) {
 
   const media::EncoderInfo encoders = media::FindEncoders();
   report["libav"] = encoders.libav_version;
-  report["h264_encoder"] = encoders.h264.empty() ? "none" : encoders.h264;
-  report["aac_encoder"] = encoders.aac.empty() ? "none" : encoders.aac;
-  if (encoders.h264.empty())
+  report["libav_licence"] = encoders.licence;
+  report["h264_encoders"] = encoders.h264_encoders;
+  report["aac_encoders"] = encoders.aac_encoders;
+  if (encoders.h264_encoders.empty())
     problems.emplace_back("no H.264 encoder: MP4 and MKV cannot be written");
 
   auto place = Workplace::Create({});

@@ -295,7 +295,7 @@ std::optional<int64_t> Session::total_frames() const {
 Result<std::optional<Event>> Session::Next() {
   std::unique_lock lock(mu_);
   while (true) {
-    if (auto event = TakeEvent()) return std::move(event);
+    if (auto event = TakeEvent()) return event;
     if (!failure_.ok()) return failure_;
     if (total_frames_ && next_out_ >= *total_frames_ && utterances_.empty()) {
       return std::optional<Event>();

@@ -63,9 +63,7 @@ def unpack(output: Float32) -> Bgr | None:
     return np.ascontiguousarray(levels.transpose(1, 2, 0))
 
 
-def paste(
-    frame: Bgr, box: tuple[int, int, int, int], resized: Bgr, mouth: Bgr, layout: Layout
-) -> Bgr:
+def paste(frame: Bgr, box: tuple[int, int, int, int], resized: Bgr, mouth: Bgr, layout: Layout) -> Bgr:
     """A copy of `frame` with the mouth [S, S, 3] written through the resized crop into the box."""
     x0, y0, x1, y1 = box
     whole = resized.copy()

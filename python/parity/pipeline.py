@@ -144,9 +144,7 @@ def draw(avatar: Avatar, audio: Audio) -> Iterator[Bgr]:
             continue
         resized = picture.crop(frame, box, avatar.layout)
         image = picture.pack(resized, avatar.layout)
-        output = session.run(
-            None, {names[0]: image[None], names[1]: features.context(rows, i)[None]}
-        )[0]
+        output = session.run(None, {names[0]: image[None], names[1]: features.context(rows, i)[None]})[0]
         mouth = picture.unpack(output[0])
         if mouth is None:
             yield frame

@@ -30,11 +30,7 @@ def by_librosa(
 ) -> npt.NDArray[np.float64]:
     """The same contract spelt with librosa and scipy operators. [T, 80]."""
     y = scipy.signal.lfilter([1.0, -0.97], [1.0], x.astype(np.float64))
-    stft = np.abs(
-        librosa.stft(
-            y, n_fft=800, hop_length=200, win_length=800, window=window, center=True, pad_mode=pad
-        )
-    )
+    stft = np.abs(librosa.stft(y, n_fft=800, hop_length=200, win_length=800, window=window, center=True, pad_mode=pad))
     bank = librosa.filters.mel(sr=16000, n_fft=800, n_mels=80, fmin=lowest_hz, fmax=highest_hz)
     db = 20 * np.log10(np.maximum(1e-5, bank @ stft)) - 20
     return np.clip(8 * (db + 100) / 100 - 4, -4, 4).T

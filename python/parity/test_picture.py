@@ -21,9 +21,7 @@ def textured(height: int, width: int) -> picture.Bgr:
     ("layout", "rectangle"),
     [(LAYOUT, (5, 5, 150, 145)), (picture.Layout(320, 4, (5, 5, 310, 305)), (5, 5, 310, 305))],
 )
-def test_the_mask_is_opencvs_filled_rectangle(
-    layout: picture.Layout, rectangle: tuple[int, int, int, int]
-) -> None:
+def test_the_mask_is_opencvs_filled_rectangle(layout: picture.Layout, rectangle: tuple[int, int, int, int]) -> None:
     resized = textured(layout.resized_px, layout.resized_px) | 1
     packed = picture.pack(resized, layout)
     inner = resized[layout.inner, layout.inner].copy()

@@ -16,9 +16,7 @@ def test_window_starts_are_the_contracts() -> None:
 
 
 @pytest.mark.parametrize(("mel_frames", "count"), [(81, 22), (1674, 520), (481, 147)])
-def test_the_reference_counts_one_window_past_the_last_that_fits(
-    mel_frames: int, count: int
-) -> None:
+def test_the_reference_counts_one_window_past_the_last_that_fits(mel_frames: int, count: int) -> None:
     assert windows.reference_count(mel_frames) == count
 
 

@@ -43,7 +43,9 @@ def draw_barcode(frame: Bgr, number: int) -> None:
     side = barcode_cell_px(frame.shape[1])
     for i, bit in enumerate(_cells(number)):
         row, column = divmod(i, BARCODE_COLUMNS)
-        frame[row * side : (row + 1) * side, column * side : (column + 1) * side] = 255 * bit
+        frame[row * side : (row + 1) * side, column * side : (column + 1) * side] = (
+            255 * bit
+        )
 
 
 def read_barcode(frame: Bgr) -> int:
@@ -80,7 +82,9 @@ def draw_frame(
     if textured:
         rng = np.random.default_rng(1000 + number)
         small = rng.integers(-40, 41, (max(height // 12, 2), max(width // 12, 2), 3))
-        wave = cv2.resize(small.astype(np.float32), (width, height), interpolation=cv2.INTER_CUBIC)
+        wave = cv2.resize(
+            small.astype(np.float32), (width, height), interpolation=cv2.INTER_CUBIC
+        )
         frame = np.clip(frame + wave, 0, 255).astype(np.uint8)
     if box is not None:
         x0, y0, x1, y1 = box
@@ -164,7 +168,9 @@ def make_avatar(
     if isinstance(encoder, str):
         encoder = models.encoder(encoder, batch=batch)
     if boxes is None:
-        boxes = [None if i in set(no_face) else default_box(size) for i in range(frames)]
+        boxes = [
+            None if i in set(no_face) else default_box(size) for i in range(frames)
+        ]
 
     pictures = []
     for i in range(frames):
@@ -183,7 +189,10 @@ def make_avatar(
 
     (folder / "generator.onnx").write_bytes(model.SerializeToString())
     (folder / "audio_encoder.onnx").write_bytes(encoder.SerializeToString())
-    table = {"schema_version": 1, "boxes": [list(box) if box else None for box in boxes]}
+    table = {
+        "schema_version": 1,
+        "boxes": [list(box) if box else None for box in boxes],
+    }
     (folder / "boxes.json").write_text(json.dumps(table))
     manifest = {
         "format": "lipcast-avatar",
@@ -235,7 +244,10 @@ def write_manifest(
         path = folder / name
         if path.is_file():
             data = path.read_bytes()
-            files[name] = {"sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)}
+            files[name] = {
+                "sha256": hashlib.sha256(data).hexdigest(),
+                "bytes": len(data),
+            }
     manifest["files"] = files
     if edit is not None:
         edit(manifest)

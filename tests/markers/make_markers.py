@@ -28,7 +28,9 @@ def write_models(folder: Path, inner_px: int = 160) -> None:
         "m1": m1,
         "m1_batch1": models.generator("M1", inner_px=inner_px, batch=1),
         "m1_batch8": models.generator("M1", inner_px=inner_px, batch=8),
-        "m1_other_names": models.generator("M1", inner_px=inner_px, names=("face", "voice", "out")),
+        "m1_other_names": models.generator(
+            "M1", inner_px=inner_px, names=("face", "voice", "out")
+        ),
         "m1_fp16": models.half_precision(m1),
         "m1_nhwc": models.channels_last(m1),
         "m2": models.generator("M2", inner_px=inner_px),
@@ -43,7 +45,9 @@ def write_models(folder: Path, inner_px: int = 160) -> None:
         "encoder_mean": encoder,
         "encoder_mean_batch1": models.encoder(batch=1),
         "encoder_mean_batch8": models.encoder(batch=8),
-        "encoder_other_names": models.encoder(names=("mel_spectrogram", "audio_features")),
+        "encoder_other_names": models.encoder(
+            names=("mel_spectrogram", "audio_features")
+        ),
         "encoder_onset": models.encoder("onset"),
         "encoder_random": models.encoder("random"),
     }
@@ -92,7 +96,9 @@ def main() -> int:
         batch=options.batch,
         order=options.order,
         images=options.images,
-        colour={"skin": avatars.SKIN, "red": avatars.RED, "blue": avatars.BLUE}[options.colour],
+        colour={"skin": avatars.SKIN, "red": avatars.RED, "blue": avatars.BLUE}[
+            options.colour
+        ],
         name=options.folder.name,
     )
     return 0

@@ -47,7 +47,9 @@ class Graph:
         self.constants.append(numpy_helper.from_array(np.asarray(values, dtype), name))
         return name
 
-    def node(self, kind: str, *inputs: str, output: str | None = None, **attributes: object) -> str:
+    def node(
+        self, kind: str, *inputs: str, output: str | None = None, **attributes: object
+    ) -> str:
         """One operator with one output."""
         name = output or f"v{len(self.nodes)}"
         self.nodes.append(helper.make_node(kind, list(inputs), [name], **attributes))
@@ -68,7 +70,9 @@ class Graph:
             self.constants,
         )
         model = helper.make_model(
-            graph, producer_name="lipcast-markers", opset_imports=[helper.make_opsetid("", OPSET)]
+            graph,
+            producer_name="lipcast-markers",
+            opset_imports=[helper.make_opsetid("", OPSET)],
         )
         model.ir_version = IR_VERSION
         onnx.checker.check_model(model)
@@ -101,7 +105,9 @@ def encoder(
                 value,
                 *(g.constant([number], np.int64) for number in (0, 4, 3)),
             )
-        mean = g.node("ReduceMean", g.node("Flatten", value, axis=1), axes=[1], keepdims=1)
+        mean = g.node(
+            "ReduceMean", g.node("Flatten", value, axis=1), axes=[1], keepdims=1
+        )
         level = g.node("Mul", g.node("Add", mean, g.constant(4.0)), g.constant(0.125))
         spread = g.node("MatMul", level, g.constant(np.ones((1, 512))))
         g.node("Relu", spread, output=names[1])
@@ -118,7 +124,9 @@ def _unmasked(g: Graph, image: str, output: str | None = None) -> str:
 def _loudness(g: Graph, audio: str) -> str:
     """[N,32,16,16] -> [N,1,1,1]: the mean of the frame's own row."""
     rows = g.node("Reshape", audio, g.constant([-1, 16, 512], np.int64))
-    begin, end, axis = (g.constant([v], np.int64) for v in (CENTRE_ROW, CENTRE_ROW + 1, 1))
+    begin, end, axis = (
+        g.constant([v], np.int64) for v in (CENTRE_ROW, CENTRE_ROW + 1, 1)
+    )
     row = g.node("Slice", rows, begin, end, axis)
     mean = g.node("ReduceMean", row, axes=[1, 2], keepdims=1)
     return g.node("Unsqueeze", mean, g.constant([3], np.int64))
@@ -141,7 +149,12 @@ def _m2(g: Graph, names: Names, inner_px: int, mask: tuple[int, int, int, int]) 
 
 
 def _m3(
-    g: Graph, names: Names, inner_px: int, mask: tuple[int, int, int, int], emit: str, above: float
+    g: Graph,
+    names: Names,
+    inner_px: int,
+    mask: tuple[int, int, int, int],
+    emit: str,
+    above: float,
 ) -> None:
     inside = g.node("Greater", _mask(g, inner_px, mask), g.constant(0.5))
     loud = g.node("Greater", _loudness(g, names[1]), g.constant(above))
@@ -169,7 +182,9 @@ def _random_unet(g: Graph, names: Names, inner_px: int, seed: int) -> None:
     rng = np.random.default_rng(seed)
 
     def conv(value: str, channels: int, to: int, **attributes: object) -> str:
-        weight = g.constant(rng.normal(0, np.sqrt(2 / (9 * channels)), (to, channels, 3, 3)))
+        weight = g.constant(
+            rng.normal(0, np.sqrt(2 / (9 * channels)), (to, channels, 3, 3))
+        )
         bias = g.constant(rng.normal(0, 0.05, to))
         return g.node("Conv", value, weight, bias, pads=[1, 1, 1, 1], **attributes)
 
@@ -182,7 +197,9 @@ def _random_unet(g: Graph, names: Names, inner_px: int, seed: int) -> None:
     sound = g.node("Unsqueeze", sound, g.constant([2, 3], np.int64))
     bottom = g.node("Relu", g.node("Add", level2, sound))
 
-    def up(value: str, channels: int, skip: str, skip_channels: int, to: int, side: int) -> str:
+    def up(
+        value: str, channels: int, skip: str, skip_channels: int, to: int, side: int
+    ) -> str:
         flat = conv(value, channels, 4 * to)
         shuffled = g.node("DepthToSpace", flat, blocksize=2, mode="CRD")
         assert side * 2 <= inner_px
@@ -237,7 +254,9 @@ def scaled_mask(inner_px: int) -> tuple[int, int, int, int]:
     return (x, x, inner_px - 2 * x, inner_px - 3 * x)
 
 
-def calibrated_m4(target_ms: float, inner_px: int = 160, side: int = 192) -> onnx.ModelProto:
+def calibrated_m4(
+    target_ms: float, inner_px: int = 160, side: int = 192
+) -> onnx.ModelProto:
     """M4 whose products take about target_ms on one thread of this machine."""
     import onnxruntime as ort
 
@@ -272,12 +291,16 @@ def half_precision(model: onnx.ModelProto) -> onnx.ModelProto:
     for value in graph.input:
         inner = value.name + "_f32"
         _rename(graph, value.name, inner)
-        before.append(helper.make_node("Cast", [value.name], [inner], to=TensorProto.FLOAT))
+        before.append(
+            helper.make_node("Cast", [value.name], [inner], to=TensorProto.FLOAT)
+        )
         value.type.tensor_type.elem_type = TensorProto.FLOAT16
     for value in graph.output:
         inner = value.name + "_f32"
         _rename(graph, value.name, inner)
-        after.append(helper.make_node("Cast", [inner], [value.name], to=TensorProto.FLOAT16))
+        after.append(
+            helper.make_node("Cast", [inner], [value.name], to=TensorProto.FLOAT16)
+        )
         value.type.tensor_type.elem_type = TensorProto.FLOAT16
     _wrap(graph, before, after)
     onnx.checker.check_model(twin)
@@ -292,8 +315,12 @@ def channels_last(model: onnx.ModelProto) -> onnx.ModelProto:
     image, output = graph.input[0], graph.output[0]
     _rename(graph, image.name, "nchw_in")
     _rename(graph, output.name, "nchw_out")
-    before = [helper.make_node("Transpose", [image.name], ["nchw_in"], perm=[0, 3, 1, 2])]
-    after = [helper.make_node("Transpose", ["nchw_out"], [output.name], perm=[0, 2, 3, 1])]
+    before = [
+        helper.make_node("Transpose", [image.name], ["nchw_in"], perm=[0, 3, 1, 2])
+    ]
+    after = [
+        helper.make_node("Transpose", ["nchw_out"], [output.name], perm=[0, 2, 3, 1])
+    ]
     for value in (image, output):
         dims = value.type.tensor_type.shape.dim
         channels = onnx.TensorShapeProto.Dimension()
@@ -336,7 +363,9 @@ def self_made_op(model: onnx.ModelProto) -> bytes:
     graph = twin.graph
     name = graph.output[0].name
     _rename(graph, name, "before_own_op")
-    node = helper.make_node("LipcastOwnOp", ["before_own_op"], [name], domain="example.own")
+    node = helper.make_node(
+        "LipcastOwnOp", ["before_own_op"], [name], domain="example.own"
+    )
     graph.node.append(node)
     twin.opset_import.append(helper.make_opsetid("example.own", 1))
     return twin.SerializeToString()
@@ -346,7 +375,11 @@ def external_data(model: onnx.ModelProto, folder: Path, name: str) -> Path:
     """Saves the model with its weights beside it and deletes the weights."""
     path = folder / name
     onnx.save_model(
-        model, str(path), save_as_external_data=True, location=name + ".data", size_threshold=0
+        model,
+        str(path),
+        save_as_external_data=True,
+        location=name + ".data",
+        size_threshold=0,
     )
     (folder / (name + ".data")).unlink()
     return path

@@ -82,8 +82,10 @@ def report(folder: Path, log=print) -> dict[str, dict[str, float]]:
     late = speaker.areas(np.pad(waves[first], (RATE_HZ // 5, 0)))[: len(truths[first])]
     found["control: audio 5 frames late"] = {"lag": measure.best_lag(late, truths[first])}
     names = list(outputs)
-    wrong = [measure.correlation(outputs[a][: min(len(outputs[a]), len(truths[b]))], truths[b][: min(len(outputs[a]), len(truths[b]))])
-             for a, b in zip(names, names[1:] + names[:1], strict=True)]  # fmt: skip
+    wrong = []
+    for a, b in zip(names, names[1:] + names[:1], strict=True):
+        n = min(len(outputs[a]), len(truths[b]))
+        wrong.append(measure.correlation(outputs[a][:n], truths[b][:n]))
     found["control: another clip's audio"] = {"max r": max(wrong), "mean r": float(np.mean(wrong))}
     for name, numbers in found.items():
         log(f"{name}: " + ", ".join(f"{k} {v:.3f}" if isinstance(v, float) else f"{k} {v}" for k, v in numbers.items()))
