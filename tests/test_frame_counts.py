@@ -31,7 +31,7 @@ def test_counts_hold_at_other_rates_one_sample_around_a_frames_edge(
     """Cases 1, 14: the length is counted at the sound's own rate, before resampling."""
     sound = lab.speech_like(1.1, rate_hz=rate_hz)
     for samples in (1, rate_hz // 25, rate_hz // 25 + 1, rate_hz, rate_hz + 1):
-        wav = lab.write_wav(tmp_path / f"{samples}.wav", sound[:samples])
+        wav = lab.write_wav(tmp_path / f"{samples}.wav", sound[:samples], rate_hz)
         assert len(lab.hashes(tiny, wav)) == lab.frames_for(samples, rate_hz), samples
 
 

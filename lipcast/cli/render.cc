@@ -295,6 +295,11 @@ int Render::Run() {
   result_.counts = session_->counts();
   for (const std::string& warning : (*reader)->warnings()) result_.warnings.push_back(warning);
   for (const std::string& note : result_.sink.notes) result_.warnings.push_back(note);
+  if (const auto used = avatar_->generator->provider(); used != *provider) {
+    result_.warnings.push_back(
+        fmt::format("provider {} cannot be used here: the networks ran on {}", args_.provider,
+                    inference::ProviderName(used)));
+  }
   if (result_.counts.not_finite_frames > 0) {
     result_.warnings.push_back(
         fmt::format("the model gave NaN or Inf in {} frames; they show the source picture",
@@ -376,6 +381,7 @@ void AddRender(CLI::App& app, int& exit_code) {
   command->add_option("--batch", args->batch, "Frames a worker draws at a time, 1 to 32")
       ->capture_default_str();
   command->add_option("--start-frame", args->start_frame, "Avatar frame shown first")
+      ->check(CLI::Range(int64_t{0}, (int64_t{1} << 31) - 1))
       ->capture_default_str();
   command
       ->add_option("--idle", args->idle,
