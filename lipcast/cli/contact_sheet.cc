@@ -4,7 +4,6 @@
 #include <cstring>
 
 #include "lipcast/base/rational.h"
-#include "lipcast/imaging/colour.h"
 #include "lipcast/imaging/compose.h"
 
 namespace lipcast::cli {
@@ -42,16 +41,7 @@ Result<Picture> DrawContactSheet(const avatar::Avatar& avatar) {
   for (int i = 0; i < count; ++i) {
     const int64_t index = MulDivFloor(i, manifest.frame_count, count);
     LC_ASSIGN_OR_RETURN(const auto frame, avatar.Frame(index));
-    switch (frame->format()) {
-      case PixelFormat::kI420:
-        imaging::I420ToBgr(frame->view(), bgr.mutable_view());
-        break;
-      case PixelFormat::kBgra32:
-        imaging::BgraToBgr(frame->view(), bgr.mutable_view());
-        break;
-      default:
-        CopyPicture(frame->view(), bgr.mutable_view());
-    }
+    LC_RETURN_IF_ERROR(imaging::ConvertPicture(frame->view(), bgr.mutable_view(), scratch));
     if (const auto box = avatar.box(index)) {
       DrawBox(*box, std::max(1, manifest.width / 320), bgr.mutable_view());
     }

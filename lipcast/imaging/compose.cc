@@ -301,6 +301,34 @@ Status MouthCompositor::PasteI420(const PictureView& resized, const Rect& box, f
   return {};
 }
 
+Status ConvertPicture(const PictureView& src, const MutablePictureView& dst, Scratch& scratch) {
+  using enum PixelFormat;
+  if (src.width != dst.width || src.height != dst.height) {
+    return Status(Code::kInvalidArgument, "conversion of " + SizeText(src.width, src.height) +
+                                              " to " + SizeText(dst.width, dst.height) +
+                                              ": want equal sizes");
+  }
+  if (src.format == dst.format) {
+    CopyPicture(src, dst);
+  } else if (src.format == kI420 && dst.format == kBgr24) {
+    I420ToBgr(src, dst);
+  } else if (src.format == kBgr24 && dst.format == kI420) {
+    BgrToI420(src, dst);
+  } else if (src.format == kBgra32 && dst.format == kBgr24) {
+    BgraToBgr(src, dst);
+  } else if (src.format == kBgra32 && dst.format == kI420) {
+    const MutablePictureView flat =
+        ScratchPicture(scratch, Use::kArea, kBgr24, src.width, src.height);
+    BgraToBgr(src, flat);
+    BgrToI420(flat, dst);
+  } else {
+    return Status(Code::kInvalidArgument, std::string("conversion of ") + FormatName(src.format) +
+                                              " to " + FormatName(dst.format) +
+                                              ": want bgr24, bgra32 or i420 to bgr24 or i420");
+  }
+  return {};
+}
+
 Status ResizePicture(const PictureView& src, const MutablePictureView& dst, Scratch& scratch) {
   if (src.format != dst.format) {
     return Status(Code::kInvalidArgument, std::string("resize of ") + FormatName(src.format) +

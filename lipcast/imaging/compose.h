@@ -67,6 +67,10 @@ class MouthCompositor {
   std::optional<Picture> mask_bgr_;   // the same, three times
 };
 
+/// A whole frame in another format: between kI420 and kBgr24, from kBgra32 (its alpha dropped) to
+/// both, or a copy. kInvalidArgument for other pairs and for sizes that differ.
+Status ConvertPicture(const PictureView& src, const MutablePictureView& dst, Scratch& scratch);
+
 /// A whole frame, cubic-resized plane by plane; equal formats. kInvalidArgument for sizes.
 Status ResizePicture(const PictureView& src, const MutablePictureView& dst, Scratch& scratch);
 

@@ -9,6 +9,7 @@
 #include <thread>
 #include <vector>
 
+#include "lipcast/imaging/colour.h"
 #include "lipcast/imaging/colour_reference.h"
 #include "lipcast/imaging/pack.h"
 #include "lipcast/imaging/resize_reference.h"
@@ -394,6 +395,41 @@ TEST(MouthCompositor, EightWorkersGetTheSameFrames) {
   }
   for (std::thread& worker : workers) worker.join();
   EXPECT_EQ(difference, std::vector<int>(8, 0));
+}
+
+TEST(ConvertPicture, EveryPairEqualsItsStepsAtOddSizes) {
+  Scratch scratch;
+  const TestPicture i420(PixelFormat::kI420, 33, 17, 1), bgra(PixelFormat::kBgra32, 33, 17, 2);
+  const TestPicture bgr(PixelFormat::kBgr24, 33, 17, 3);
+  const auto into = [&](const TestPicture& from, PixelFormat format) {
+    TestPicture to(format, 33, 17, 4, 3);
+    EXPECT_TRUE(ConvertPicture(from.view(), to.view(), scratch).ok());
+    EXPECT_TRUE(to.GuardsIntact());
+    return to;
+  };
+  const TestPicture want_bgr(PixelFormat::kBgr24, 33, 17, 5), flat(PixelFormat::kBgr24, 33, 17, 6);
+  const TestPicture want_i420(PixelFormat::kI420, 33, 17, 7);
+  I420ToBgr(i420.view(), want_bgr.view());
+  EXPECT_EQ(MaxDifference(into(i420, PixelFormat::kBgr24).view(), want_bgr.view()), 0);
+  BgrToI420(bgr.view(), want_i420.view());
+  EXPECT_EQ(MaxDifference(into(bgr, PixelFormat::kI420).view(), want_i420.view()), 0);
+  BgraToBgr(bgra.view(), flat.view());
+  EXPECT_EQ(MaxDifference(into(bgra, PixelFormat::kBgr24).view(), flat.view()), 0);
+  BgrToI420(flat.view(), want_i420.view());
+  EXPECT_EQ(MaxDifference(into(bgra, PixelFormat::kI420).view(), want_i420.view()), 0);
+  EXPECT_EQ(MaxDifference(into(bgra, PixelFormat::kBgra32).view(), bgra.view()), 0);
+  EXPECT_EQ(MaxDifference(into(i420, PixelFormat::kI420).view(), i420.view()), 0);
+}
+
+TEST(ConvertPicture, RefusesOtherPairsAndSizesByName) {
+  Scratch scratch;
+  const TestPicture bgr(PixelFormat::kBgr24, 8, 6, 1), bgra(PixelFormat::kBgra32, 8, 6, 1);
+  const TestPicture gray(PixelFormat::kGray8, 8, 6, 1), other(PixelFormat::kBgr24, 8, 5, 1);
+  EXPECT_THAT(ConvertPicture(bgr.view(), bgra.view(), scratch).message(),
+              HasSubstr("bgr24 to bgra32"));
+  EXPECT_THAT(ConvertPicture(gray.view(), bgr.view(), scratch).message(), HasSubstr("gray8"));
+  EXPECT_THAT(ConvertPicture(bgr.view(), other.view(), scratch).message(),
+              AllOf(HasSubstr("8x6"), HasSubstr("8x5")));
 }
 
 TEST(ResizePicture, ResizesEveryPlaneOfEveryFormat) {

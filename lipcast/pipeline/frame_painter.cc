@@ -2,45 +2,9 @@
 
 #include <algorithm>
 
-#include "lipcast/imaging/colour.h"
 #include "lipcast/imaging/pack.h"
 
 namespace lipcast::pipeline {
-namespace {
-
-void ConvertPicture(const PictureView& from, const MutablePictureView& to) {
-  if (from.format == to.format) {
-    CopyPicture(from, to);
-  } else if (from.format == PixelFormat::kI420) {
-    imaging::I420ToBgr(from, to);
-  } else if (from.format == PixelFormat::kBgra32) {
-    imaging::BgraToBgr(from, to);
-  } else {
-    imaging::BgrToI420(from, to);
-  }
-}
-
-/// The background at the avatar's size, in the output's format.
-Status PaintBackground(const PictureView& source, const MutablePictureView& canvas,
-                       StageTimes& times) {
-  StageTimer timer(times, Stage::kBackground);
-  if (source.format == PixelFormat::kBgra32 && canvas.format == PixelFormat::kI420) {
-    LC_ASSIGN_OR_RETURN(Picture flat,
-                        Picture::Create(PixelFormat::kBgr24, source.width, source.height));
-    ConvertPicture(source, flat.mutable_view());
-    ConvertPicture(flat.view(), canvas);
-    return {};
-  }
-  ConvertPicture(source, canvas);
-  return {};
-}
-
-struct Mouth {
-  PaintJob* job;
-  Rect box;
-};
-
-}  // namespace
 
 Status Paint(const LoadedAvatar& avatar, std::span<PaintJob> jobs, WorkerScratch& scratch,
              StageTimes& times) {
@@ -66,31 +30,32 @@ Status Paint(const LoadedAvatar& avatar, std::span<PaintJob> jobs, WorkerScratch
   const bool scaled =
       n > 0 && (jobs[0].out.width != manifest.width || jobs[0].out.height != manifest.height);
   LC_ENSURE(!scaled || n == 1);
-  if (scaled &&
-      (scratch.canvas.width() != manifest.width || scratch.canvas.height() != manifest.height ||
-       scratch.canvas.format() != jobs[0].out.format)) {
-    LC_ASSIGN_OR_RETURN(scratch.canvas,
-                        Picture::Create(jobs[0].out.format, manifest.width, manifest.height));
+  MutablePictureView scaled_canvas;
+  if (scaled) {
+    const PixelFormat format = jobs[0].out.format;
+    const size_t bytes = PictureBytes(format, manifest.width, manifest.height);
+    if (scratch.canvas.size() < bytes) scratch.canvas.resize(bytes);
+    scaled_canvas = PackedView(format, manifest.width, manifest.height, scratch.canvas.data());
   }
+  const auto canvas_of = [&](const PaintJob& job) { return scaled ? scaled_canvas : job.out; };
 
   size_t mouths = 0;
   for (PaintJob& job : jobs) {
-    const MutablePictureView canvas = scaled ? scratch.canvas.mutable_view() : job.out;
+    const MutablePictureView canvas = canvas_of(job);
     std::shared_ptr<const Picture> source;
     {
       StageTimer timer(times, Stage::kBackground);
       LC_ASSIGN_OR_RETURN(source, avatar.avatar->Frame(job.background));
+      LC_RETURN_IF_ERROR(imaging::ConvertPicture(source->view(), canvas, scratch.imaging));
     }
-    LC_RETURN_IF_ERROR(PaintBackground(source->view(), canvas, times));
     job.generated = false;
+    job.not_finite = 0;
     const auto box = avatar.avatar->box(job.background);
     if (job.weight <= 0.0F || !box) continue;
     {
       StageTimer timer(times, Stage::kResize);
-      // From the canvas: a source with alpha is flat there, and everything else is equal.
-      const bool flat = source->format() == PixelFormat::kBgra32;
-      LC_RETURN_IF_ERROR(avatar.compositor.CropResized(flat ? PictureView(canvas) : source->view(),
-                                                       *box, resized(mouths), scratch.imaging));
+      LC_RETURN_IF_ERROR(
+          avatar.compositor.CropResized(source->view(), *box, resized(mouths), scratch.imaging));
     }
     {
       StageTimer timer(times, Stage::kPack);
@@ -113,7 +78,7 @@ Status Paint(const LoadedAvatar& avatar, std::span<PaintJob> jobs, WorkerScratch
   }
   size_t at = 0;
   for (PaintJob& job : jobs) {
-    const MutablePictureView canvas = scaled ? scratch.canvas.mutable_view() : job.out;
+    const MutablePictureView canvas = canvas_of(job);
     if (job.generated) {
       {
         StageTimer timer(times, Stage::kUnpack);
@@ -132,7 +97,7 @@ Status Paint(const LoadedAvatar& avatar, std::span<PaintJob> jobs, WorkerScratch
     }
     if (scaled) {
       StageTimer timer(times, Stage::kResize);
-      LC_RETURN_IF_ERROR(imaging::ResizePicture(scratch.canvas.view(), job.out, scratch.imaging));
+      LC_RETURN_IF_ERROR(imaging::ResizePicture(canvas, job.out, scratch.imaging));
     }
   }
   return {};

@@ -19,7 +19,7 @@ struct WorkerScratch {
   std::vector<float> pictures, mouths;  ///< [n][6][S][S], [n][3][S][S]
   std::vector<uint8_t> resized;         ///< [n] face boxes at the network's size, BGR
   std::vector<float> contexts;          ///< [n][rows][features]
-  Picture canvas;  ///< a frame at the avatar's size, when the output has another
+  std::vector<uint8_t> canvas;          ///< a frame at the avatar's size, if the output has another
   imaging::Scratch imaging;
 };
 
