@@ -123,82 +123,117 @@ TEST_F(VideoDecoderTest, AVariableRateIsResampledByTimeAndNoted) {
 
 TEST_F(VideoDecoderTest, RotatedAndMirroredVideoStandsUpright) {
   const auto upright = Write("up.mp4", 12);
-  // Each was stored turned, and tagged with the way back.
+  // Stored turned by a filter; the track header's matrix leads back: x' = ax + cy, y' = bx + dy.
   const struct {
-    const char* store;  // a filter that turns the picture before it is stored
-    const char* tag;    // what players do to show it
-  } cases[] = {{"transpose=cclock", "90"}, {"hflip,vflip", "180"}, {"transpose=clock", "270"}};
+    const char* store;
+    int a, b, c, d;
+  } cases[] = {
+      {"null", 1, 0, 0, 1},
+      {"hflip", -1, 0, 0, 1},  // a phone's front camera
+      {"vflip", 1, 0, 0, -1},
+      {"hflip,vflip", -1, 0, 0, -1},
+      {"transpose=cclock", 0, 1, -1, 0},  // a phone held upright
+      {"transpose=clock", 0, -1, 1, 0},
+      {"transpose=cclock_flip", 0, 1, 1, 0},
+      {"transpose=clock_flip", 0, -1, -1, 0},
+  };
   for (const auto& c : cases) {
     Remake(upright, "stored.mp4", std::string("-vf ") + c.store + " -c:v libx264 -crf 10");
-    const auto path = Remake(folder_ / "stored.mp4", "tagged.mp4",
-                             std::string("-c copy -metadata:s:v:0 rotate=") + c.tag);
-    auto decoder = OpenVideo({path, nullptr});
+    std::vector<uint8_t> bytes = ReadFile(folder_ / "stored.mp4");
+    const std::string text(bytes.begin(), bytes.end());
+    const size_t matrix = text.find("tkhd") + 4 + 40;
+    ASSERT_LT(matrix, bytes.size());
+    const auto put = [&](size_t cell, int value) {  // 16.16, high byte first
+      const uint8_t high[2] = {static_cast<uint8_t>(value < 0 ? 0xff : 0),
+                               static_cast<uint8_t>(value)};
+      std::memcpy(&bytes[matrix + 4 * cell], high, sizeof high);
+    };
+    put(0, c.a);
+    put(1, c.b);
+    put(3, c.c);
+    put(4, c.d);
+    test::WriteFile(folder_ / "tagged.mp4", bytes);
+    // ffmpeg as a player shows it: the matrix above is right.
+    test::Run("ffmpeg -v error -y -i " + Quoted(folder_ / "tagged.mp4") +
+              " -f rawvideo -pix_fmt yuv420p " + Quoted(folder_ / "shown"));
+    const std::vector<uint8_t> shown = ReadFile(folder_ / "shown");
+    ASSERT_EQ(shown.size(), 12u * 320 * 64 * 3 / 2);
+    auto decoder = OpenVideo({folder_ / "tagged.mp4", nullptr});
     LC_ASSERT_OK(decoder);
-    EXPECT_EQ((*decoder)->width(), 320) << c.tag;
-    EXPECT_EQ((*decoder)->height(), 64) << c.tag;
+    ASSERT_EQ((*decoder)->width(), 320) << c.store;
+    ASSERT_EQ((*decoder)->height(), 64) << c.store;
     for (const int index : {0, 5, 11}) {
+      const PictureView player{
+          PixelFormat::kI420, 320, 64, {shown.data() + index * 320 * 64 * 3 / 2}, {320}};
+      EXPECT_EQ(ReadNumber(player), index) << c.store;
       const auto picture = (*decoder)->Decode(index);
       LC_ASSERT_OK(picture);
       EXPECT_EQ(picture->width(), 320);
-      EXPECT_EQ(ReadNumber(picture->view()), index) << c.tag;
+      EXPECT_EQ(ReadNumber(picture->view()), index) << c.store;
     }
   }
-  // Mirrored: the matrix in the track header of an MP4 gets its first cell negated.
-  Remake(upright, "stored.mp4", "-vf hflip -c:v libx264 -crf 10");
-  std::vector<uint8_t> bytes = ReadFile(folder_ / "stored.mp4");
-  const std::string text(bytes.begin(), bytes.end());
-  const size_t header = text.find("tkhd");
-  ASSERT_NE(header, std::string::npos);
-  const size_t matrix = header + 4 + 40;
-  ASSERT_EQ(bytes[matrix + 1], 1);
-  bytes[matrix] = bytes[matrix + 1] = 0xff;
-  auto decoder = OpenVideo({"m.mp4", std::make_shared<const std::vector<uint8_t>>(bytes)});
-  LC_ASSERT_OK(decoder);
-  const auto picture = (*decoder)->Decode(9);
-  LC_ASSERT_OK(picture);
-  EXPECT_EQ(ReadNumber(picture->view()), 9);
 }
 
 TEST_F(VideoDecoderTest, EverySourceColourBecomesBt709Limited) {
-  // One colour, stored in many ways; ffmpeg's own conversions make them.
-  const test::Bgr color{40, 90, 200};
-  const test::Yuv wanted = test::ToBt709(color);
-  std::vector<uint8_t> raw;
-  for (int i = 0; i < 64 * 64; ++i) raw.insert(raw.end(), {40, 90, 200});
-  test::WriteFile(folder_ / "raw", raw);
+  // One colour, stored in many ways; ffmpeg's own conversions make them. What the encoder does
+  // not take is named in the filter, or ffmpeg converts once more behind the tags.
   const struct {
     const char* name;
     const char* settings;
   } cases[] = {
       {"444.mkv", "-vf scale=out_color_matrix=bt709,format=yuv444p -colorspace bt709 -c:v ffv1"},
+      {"422.mkv", "-vf scale=out_color_matrix=bt709,format=yuv422p -colorspace bt709 -c:v ffv1"},
       {"full.mkv",
-       "-vf scale=out_color_matrix=bt709:out_range=full,format=yuvj420p -colorspace bt709 "
+       "-vf scale=out_color_matrix=bt709:out_range=full,format=yuv420p -colorspace bt709 "
        "-color_range pc -c:v ffv1"},
+      {"fullj.mp4",
+       "-vf scale=out_color_matrix=bt709:out_range=full,format=yuvj420p -colorspace bt709 "
+       "-color_range pc -c:v libx264 -crf 1"},
       {"601.mkv",
        "-vf scale=out_color_matrix=bt601,format=yuv420p -colorspace smpte170m -color_range tv "
        "-c:v ffv1"},
+      {"full601.mkv",
+       "-vf scale=out_color_matrix=bt601:out_range=full,format=yuv420p -colorspace bt470bg "
+       "-color_range pc -c:v ffv1"},
+      {"2020.mkv",
+       "-vf scale=out_color_matrix=bt2020,format=yuv420p10le -colorspace bt2020nc -c:v ffv1"},
       {"untagged.mkv", "-vf scale=out_color_matrix=bt601,format=yuv420p -c:v ffv1"},
       {"10bit.mkv",
        "-vf scale=out_color_matrix=bt709,format=yuv420p10le -colorspace bt709 -c:v ffv1"},
+      {"10full.mkv",
+       "-vf scale=out_color_matrix=bt709:out_range=full,format=yuv422p10le -colorspace bt709 "
+       "-color_range pc -c:v ffv1"},
       {"full601.avi",
        "-vf scale=out_color_matrix=bt601:out_range=full,format=yuvj444p -c:v mjpeg -q:v 1"},
       {"gbr.mkv", "-vf format=gbrp -c:v libx264rgb -crf 0"},
+      {"bgr.avi", "-vf format=bgr24 -c:v rawvideo"},
       {"hd.mp4",
        "-vf scale=1280:720:out_color_matrix=bt709,format=yuv420p -c:v libx264 -crf 5 -preset "
        "ultrafast"},
   };
-  for (const auto& c : cases) {
-    test::Run("ffmpeg -v error -y -f rawvideo -pix_fmt bgr24 -s 64x64 -r 25 -i " +
-              Quoted(folder_ / "raw") + " " + c.settings + " " + Quoted(folder_ / c.name));
-    auto decoder = OpenVideoDecoder({folder_ / c.name, nullptr});
-    LC_ASSERT_OK(decoder);
-    ASSERT_EQ((*decoder)->format(), PixelFormat::kI420) << c.name;
-    const auto picture = (*decoder)->Decode(0);
-    LC_ASSERT_OK(picture);
-    const PictureView view = picture->view();
-    EXPECT_NEAR(view.plane[0][20 * view.stride[0] + 20], wanted.y, 3) << c.name;
-    EXPECT_NEAR(view.plane[1][10 * view.stride[1] + 10], wanted.u, 3) << c.name;
-    EXPECT_NEAR(view.plane[2][10 * view.stride[2] + 10], wanted.v, 3) << c.name;
+  // Two, so that each plane is far from where two ranges or two matrices meet.
+  for (const test::Bgr color : {test::Bgr{40, 90, 200}, test::Bgr{235, 220, 150}}) {
+    const test::Yuv wanted = test::ToBt709(color);
+    std::vector<uint8_t> raw;
+    for (int i = 0; i < 64 * 64; ++i) {
+      for (const int level : {color.b, color.g, color.r}) {
+        raw.push_back(static_cast<uint8_t>(level));
+      }
+    }
+    test::WriteFile(folder_ / "raw", raw);
+    for (const auto& c : cases) {
+      test::Run("ffmpeg -v error -y -f rawvideo -pix_fmt bgr24 -s 64x64 -r 25 -i " +
+                Quoted(folder_ / "raw") + " " + c.settings + " " + Quoted(folder_ / c.name));
+      auto decoder = OpenVideoDecoder({folder_ / c.name, nullptr});
+      LC_ASSERT_OK(decoder);
+      ASSERT_EQ((*decoder)->format(), PixelFormat::kI420) << c.name;
+      const auto picture = (*decoder)->Decode(0);
+      LC_ASSERT_OK(picture);
+      const PictureView view = picture->view();
+      EXPECT_NEAR(view.plane[0][20 * view.stride[0] + 20], wanted.y, 2) << c.name;
+      EXPECT_NEAR(view.plane[1][10 * view.stride[1] + 10], wanted.u, 2) << c.name;
+      EXPECT_NEAR(view.plane[2][10 * view.stride[2] + 10], wanted.v, 2) << c.name;
+    }
   }
   auto untagged = OpenVideoDecoder({folder_ / "untagged.mkv", nullptr});
   LC_ASSERT_OK(untagged);

@@ -20,6 +20,7 @@ constexpr std::array<Rational, 10> kUsualRates = {{{24000, 1001},
                                                    {60, 1},
                                                    {120, 1}}};
 constexpr double kUsualTolerance = 0.01;
+constexpr double kJitter = 0.1;  // 24 and 30/s, or 50 and 60/s, stay apart
 
 Rational NearestRate(double rate) {
   const Rational* best = nullptr;
@@ -32,6 +33,20 @@ Rational NearestRate(double rate) {
   const int64_t thousandths = std::llround(std::clamp(rate, 1.0, kMaxRate) * 1000);
   const int64_t divisor = std::gcd(thousandths, int64_t{1000});
   return {thousandths / divisor, 1000 / divisor};
+}
+
+/// The mean of the intervals that differ from the median by no more than rounding and jitter do:
+/// in milliseconds 60/s is 17, 17, 16, whose median alone is 58.8/s.
+double MeanNear(const std::vector<double>& intervals, double median_s, double tick_s) {
+  const double slack_s = std::max(1.5 * tick_s, kJitter * median_s);
+  double sum_s = 0;
+  int64_t count = 0;
+  for (const double interval_s : intervals) {
+    if (std::abs(interval_s - median_s) > slack_s) continue;
+    sum_s += interval_s;
+    ++count;
+  }
+  return sum_s / static_cast<double>(count);
 }
 
 }  // namespace
@@ -71,8 +86,8 @@ Result<VideoTimeline> MakeTimeline(const std::vector<int64_t>& pts_ticks, int64_
   for (size_t i = 1; i < pts_ticks.size(); ++i) intervals.push_back(seconds(i) - seconds(i - 1));
   const auto middle = intervals.begin() + static_cast<ptrdiff_t>(intervals.size() / 2);
   std::nth_element(intervals.begin(), middle, intervals.end());
-  const double median_s = std::max(*middle, 1 / kMaxRate);
-  timeline.fps = NearestRate(1 / median_s);
+  const double usual_s = std::max(MeanNear(intervals, *middle, tick_s), 1 / kMaxRate);
+  timeline.fps = NearestRate(1 / usual_s);
   const double rate = timeline.fps.value();
   // The last frame is shown for one usual interval.
   const double frames = std::floor(seconds(pts_ticks.size() - 1) * rate + 0.5) + 1;

@@ -25,8 +25,9 @@ struct VideoTimeline {
 
 /// `pts_ticks`: presentation times in ascending order, at least one; `time_base_num/_den`: seconds
 /// per tick; `declared`: the container's rate, which is kept when every frame lies within half a
-/// frame of it. Otherwise the video has a variable rate: the rate becomes that of the median
-/// interval (the nearest usual rate within 1 %), and frames repeat or fall away by time.
+/// frame of it. Otherwise the video has a variable rate: the rate becomes that of the usual
+/// interval (the mean of those near the median; the nearest usual rate within 1 %), and frames
+/// repeat or fall away by time.
 /// kInvalidArgument when that makes more than 10 million frames.
 Result<VideoTimeline> MakeTimeline(const std::vector<int64_t>& pts_ticks, int64_t time_base_num,
                                    int64_t time_base_den, Rational declared);

@@ -33,6 +33,26 @@ TEST(VideoTimeline, AVariableRateIsResampledByTime) {
   EXPECT_NE(timeline->note.find("variable frame rate (180 frames)"), std::string::npos);
 }
 
+TEST(VideoTimeline, TheUsualRateIsFoundInTimesOfAnyGrain) {
+  // A second at the rate, a pause, two more seconds.
+  for (const Rational rate :
+       {Rational{24000, 1001}, Rational{25, 1}, Rational{30000, 1001}, Rational{48, 1},
+        Rational{50, 1}, Rational{60000, 1001}, Rational{60, 1}, Rational{120, 1}}) {
+    for (const int64_t ticks : {600, 1000, 90000}) {
+      std::vector<int64_t> pts;
+      const int64_t frames = rate.num * 3 / rate.den;
+      for (int64_t i = 0; i < frames; ++i) {
+        const int64_t shown = i < frames / 3 ? i : i + frames / 6;
+        pts.push_back(shown * rate.den * ticks / rate.num);
+      }
+      const auto timeline = MakeTimeline(pts, 1, ticks, {0, 1});
+      LC_ASSERT_OK(timeline);
+      EXPECT_NEAR(timeline->fps.value(), rate.value(), 0.11)
+          << timeline->fps.ToString() << " for " << rate.ToString() << " in 1/" << ticks << " s";
+    }
+  }
+}
+
 TEST(VideoTimeline, OneFrameKeepsTheDeclaredRateOrTakesTheDefault) {
   EXPECT_EQ(MakeTimeline({5}, 1, 1000, {30, 1})->fps, (Rational{30, 1}));
   EXPECT_EQ(MakeTimeline({5}, 1, 1000, {0, 1})->fps, (Rational{25, 1}));
