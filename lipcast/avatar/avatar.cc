@@ -21,8 +21,10 @@ Status CheckVideo(const FrameDecoder& video, const Manifest& manifest) {
   const auto differs = [](std::string_view field, const auto& found, const auto& wanted) {
     return Refuse(fmt::format("{} = {}: want {} as in avatar.json", field, found, wanted));
   };
-  if (video.width() != manifest.width) return differs("width", video.width(), manifest.width);
-  if (video.height() != manifest.height) return differs("height", video.height(), manifest.height);
+  if (video.width() != manifest.width || video.height() != manifest.height) {
+    return differs("size of an upright frame", fmt::format("{}x{}", video.width(), video.height()),
+                   fmt::format("{}x{}", manifest.width, manifest.height));
+  }
   if (video.frame_count() != manifest.frame_count) {
     return differs("frame_count", video.frame_count(), manifest.frame_count);
   }

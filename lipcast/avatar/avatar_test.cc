@@ -202,8 +202,10 @@ TEST_F(AvatarTest, TheVideoMustAgreeWithTheManifest) {
     WriteManifest(folder(), SmallManifest());
     return Refusal();
   };
-  EXPECT_EQ(with_video({.width = 64}), "frames.mp4: width = 64: want 32 as in avatar.json");
-  EXPECT_EQ(with_video({.height = 12}), "frames.mp4: height = 12: want 24 as in avatar.json");
+  EXPECT_EQ(with_video({.width = 64}),
+            "frames.mp4: size of an upright frame = 64x24: want 32x24 as in avatar.json");
+  EXPECT_EQ(with_video({.height = 12}),
+            "frames.mp4: size of an upright frame = 32x12: want 32x24 as in avatar.json");
   EXPECT_EQ(with_video({.frame_count = 9}),
             "frames.mp4: frame_count = 9: want 10 as in avatar.json");
   EXPECT_EQ(with_video({.fps = {30'000, 1'001}}),

@@ -254,6 +254,7 @@ int Render::Run() {
   sink_options.width = options->width.value_or(manifest.width);
   sink_options.height = options->height.value_or(manifest.height);
   sink_options.audio = options->format;
+  sink_options.audio_samples = (*reader)->total_samples();
   sink_options.crf = args_.crf;
   sink_options.jpeg_quality = args_.quality;
   sink_options.threads = (*place)->engine->workers();

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <cstring>
 #include <utility>
 
@@ -161,7 +162,7 @@ class AacAudio final : public MovieAudio {
         channels_(static_cast<size_t>(format.channels)),
         carry_(static_cast<size_t>(format.frame_bytes())) {}
 
-  Status Open(std::vector<std::string>* notes) {
+  Status Open(std::optional<int64_t> samples, std::vector<std::string>* notes) {
     const AVCodec* encoder = avcodec_find_encoder(AV_CODEC_ID_AAC);
     if (!encoder) return Status(Code::kUnimplemented, "this libav has no AAC encoder");
     rate_hz_ = AacRate(format_.rate_hz);
@@ -202,6 +203,14 @@ class AacAudio final : public MovieAudio {
         error < 0) {
       return LibavStatus(error, "AAC stream");
     }
+    if (samples && *samples > 0) {
+      const int64_t block = encoder_->frame_size;
+      const int64_t sound = OutputSamples(*samples);
+      // libav's MP4 reader loses a sound that is no longer than the silence before it.
+      const int64_t lead = std::min(block - 1 - (sound - 1) % block, sound - 1);
+      pending_.assign(static_cast<size_t>(lead) * channels_, 0);
+      samples_ = -lead;
+    }
     return Status();
   }
 
@@ -222,14 +231,19 @@ class AacAudio final : public MovieAudio {
 
   Status Flush() override {
     if (resampler_) LC_RETURN_IF_ERROR(Resample(nullptr, 0));
+    if (!sounded_) return Status();  // an encoder that got nothing has nothing to flush
     if (!pending_.empty()) LC_RETURN_IF_ERROR(SendFrame(pending_.size() / channels_));
-    if (samples_ == 0) return Status();  // an encoder that got nothing has nothing to flush
     return Drain(nullptr);
   }
 
   std::string codec() const override { return "aac"; }
 
  private:
+  /// What soxr makes of `samples`.
+  int64_t OutputSamples(int64_t samples) const {
+    return std::llround(static_cast<double>(samples) * rate_hz_ / format_.rate_hz);
+  }
+
   // Null `input` drains the resampler.
   Status Resample(const float* input, size_t frames) {
     std::vector<float>& out = resampled_;
@@ -253,6 +267,7 @@ class AacAudio final : public MovieAudio {
   }
 
   Status Encode(std::span<const float> samples) {
+    sounded_ |= !samples.empty();
     const size_t wanted = static_cast<size_t>(encoder_->frame_size) * channels_;
     while (!samples.empty()) {
       const size_t take = std::min(samples.size(), wanted - pending_.size());
@@ -304,7 +319,8 @@ class AacAudio final : public MovieAudio {
   FrameCarry carry_;
   int rate_hz_ = 0;
   int index_ = 0;
-  int64_t samples_ = 0;
+  int64_t samples_ = 0;  // sent to the encoder, from time zero on
+  bool sounded_ = false;
   CodecPtr encoder_;
   FramePtr frame_;
   PacketPtr packet_;
@@ -322,9 +338,10 @@ int AacRate(int rate_hz) {
 }
 
 Result<std::unique_ptr<MovieAudio>> AddAac(AVFormatContext* muxer, const audio::AudioFormat& format,
+                                           std::optional<int64_t> samples,
                                            std::vector<std::string>* notes) {
   auto track = std::make_unique<AacAudio>(muxer, format);
-  LC_RETURN_IF_ERROR(track->Open(notes));
+  LC_RETURN_IF_ERROR(track->Open(samples, notes));
   return std::unique_ptr<MovieAudio>(std::move(track));
 }
 

@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -24,8 +25,10 @@ class MovieAudio {
   virtual std::string codec() const = 0;
 };
 
-/// AAC-LC. A note is added where the rate had to change.
+/// AAC-LC. A note is added where the rate had to change. With the number of samples known, silence
+/// before time zero, which players skip, makes the last block end with the sound.
 Result<std::unique_ptr<MovieAudio>> AddAac(AVFormatContext* muxer, const audio::AudioFormat& format,
+                                           std::optional<int64_t> samples,
                                            std::vector<std::string>* notes);
 
 /// The PCM as it is, in packets of one video frame.

@@ -1,6 +1,7 @@
 #include "lipcast/media/movie_sink.h"
 
 #include <cstring>
+#include <numeric>
 #include <system_error>
 #include <utility>
 
@@ -15,6 +16,7 @@ namespace {
 // For encoders without a constant-quality mode: bits per pixel that keep a face clean.
 constexpr double kBitsPerPixel = 0.12;
 constexpr int64_t kMinBitRate = 200'000;
+constexpr int64_t kMinTimescale = 1000, kMaxTimescale = 10'000'000;
 
 struct MuxerDeleter {
   void operator()(AVFormatContext* muxer) const {
@@ -59,7 +61,7 @@ class MovieSink final : public VideoSink {
     LC_RETURN_IF_ERROR(OpenVideo());
     if (options_.audio) {
       auto track = container_ == MovieContainer::kMp4
-                       ? AddAac(muxer, *options_.audio, &report_.notes)
+                       ? AddAac(muxer, *options_.audio, options_.audio_samples, &report_.notes)
                        : AddPcm(muxer, *options_.audio, options_.fps);
       if (!track.ok()) return track.status();
       audio_ = *std::move(track);
@@ -67,7 +69,11 @@ class MovieSink final : public VideoSink {
     error = avio_open(&muxer_->pb, url.c_str(), AVIO_FLAG_WRITE);
     if (error < 0) return LibavStatus(error, "open");
     AVDictionary* flags = nullptr;
-    if (container_ == MovieContainer::kMp4) av_dict_set(&flags, "movflags", "+faststart", 0);
+    if (container_ == MovieContainer::kMp4) {
+      av_dict_set(&flags, "movflags", "+faststart", 0);
+      // In the default milliseconds the edit lists would cut or stretch either end.
+      av_dict_set_int(&flags, "movie_timescale", MovieTimescale(), 0);
+    }
     error = avformat_write_header(muxer_.get(), &flags);
     av_dict_free(&flags);
     return error < 0 ? LibavStatus(error, "header") : Status();
@@ -154,6 +160,13 @@ class MovieSink final : public VideoSink {
                               " by repeating the edge: H.264 wants even sides");
     }
     return Status();
+  }
+
+  /// Ticks a second that frames and samples both fall on, as far as that is a usual number.
+  int64_t MovieTimescale() const {
+    const int64_t rate = options_.audio ? options_.audio->rate_hz : kMinTimescale;
+    const int64_t both = std::lcm(rate, options_.fps.num);
+    return both <= kMaxTimescale ? both : std::max(rate, kMinTimescale);
   }
 
   static std::string Size(int width, int height) {

@@ -41,6 +41,10 @@ Status SinkOptions::Validate() const {
     return Status(Code::kInvalidArgument, "fps = " + fps.ToString() + ": want 1..120");
   }
   if (audio) LC_RETURN_IF_ERROR(audio->Validate());
+  if (audio_samples && *audio_samples < 0) {
+    return Status(Code::kInvalidArgument,
+                  "audio_samples = " + std::to_string(*audio_samples) + ": want 0 or more");
+  }
   return Status();
 }
 

@@ -21,12 +21,15 @@ struct SinkOptions {
   Rational fps;
   int width = 0, height = 0;                ///< of every picture, in pixels
   std::optional<audio::AudioFormat> audio;  ///< absent: a silent film, WriteAudio is refused
-  int crf = 20;                             ///< x264 quality, 0 (lossless) .. 51
-  int jpeg_quality = 90;                    ///< 1..100
-  int threads = 1;                          ///< of the video encoder, 1..64
-  std::string h264_encoder;                 ///< libav's name; empty: libx264, else libopenh264
-  std::string preset = "superfast";         ///< x264's speed; figures in README.md
-  bool overwrite = false;                   ///< else an existing target is kAlreadyExists
+  /// Length of the sound where it is known before it begins. AAC comes in blocks of 1024 samples:
+  /// with it the blocks end where the sound ends; without it only the file's times say where.
+  std::optional<int64_t> audio_samples;
+  int crf = 20;                      ///< x264 quality, 0 (lossless) .. 51
+  int jpeg_quality = 90;             ///< 1..100
+  int threads = 1;                   ///< of the video encoder, 1..64
+  std::string h264_encoder;          ///< libav's name; empty: libx264, else libopenh264
+  std::string preset = "superfast";  ///< x264's speed; figures in README.md
+  bool overwrite = false;            ///< else an existing target is kAlreadyExists
 
   Status Validate() const;  ///< kInvalidArgument: "crf = 60: want 0..51"
 };
