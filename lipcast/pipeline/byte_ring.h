@@ -32,6 +32,8 @@ class ByteRing {
     });
   }
   void DropBefore(int64_t position) { begin_ = std::clamp(position, begin_, end_); }
+  /// Takes back the newest bytes, from `position` on.
+  void DropAfter(int64_t position) { end_ = std::clamp(position, begin_, end_); }
   void ResetAt(int64_t position) { begin_ = end_ = position; }
 
  private:

@@ -8,9 +8,14 @@ namespace {
 
 constexpr int64_t kMaxStartFrame = (int64_t{1} << 31) - 1;
 constexpr int kMaxBatch = 32;
+constexpr int64_t kMaxFpsTerm = 1'000'000'000;
 
-/// Audio held before the writer waits: a second, and what frames on their way still look ahead.
+/// Audio held before the writer waits: the longest frame (1 s), what it looks ahead, and enough for
+/// frames on their way.
 constexpr int64_t kRingSeconds = 4;
+
+/// Utterances, and notices of them, held before the writer waits.
+constexpr size_t kMaxWaitingUtterances = 64;
 
 /// What a byte of silence is in this format.
 std::byte SilenceByte(audio::SampleType type) {
@@ -52,8 +57,12 @@ Status SessionOptions::Validate() const {
   if (batch < 1 || batch > kMaxBatch) {
     return refuse("batch = " + std::to_string(batch) + ": want 1..32");
   }
-  if (fps && (fps->num < fps->den || fps->num > 120 * fps->den || fps->den < 1)) {
+  if (fps && (fps->den < 1 || fps->den > kMaxFpsTerm || fps->num < fps->den ||
+              fps->num > 120 * fps->den)) {
     return refuse("fps = " + fps->ToString() + ": want 1..120");
+  }
+  if (!(silence_dbfs >= -200.0 && silence_dbfs <= 0.0)) {
+    return refuse("silence_dbfs = " + std::to_string(silence_dbfs) + ": want -200..0");
   }
   for (const auto& side : {width, height}) {
     if (side && (*side < 1 || *side > kMaxSidePx)) {
@@ -80,6 +89,7 @@ Session::Session(Engine& engine, std::shared_ptr<const LoadedAvatar> avatar,
                                height_ != avatar_->avatar->manifest().height)),
       opened_(engine.parts().clock->Now()),
       ring_(RingBytes(options.format)),
+      edges_(options.edges),
       groups_(static_cast<size_t>(engine.workers()) + 2),
       pictures_(PictureBytes(options.pixels, width_, height_)),
       sounds_(SoundBytes(options.format, fps_)) {
@@ -90,7 +100,9 @@ Session::Session(Engine& engine, std::shared_ptr<const LoadedAvatar> avatar,
     const auto n = static_cast<size_t>(batch_);
     group.jobs.resize(n);
     group.copies.resize(n);
-    group.pictures.resize(n);
+    // A model frame is shown in at most ceil(output rate / model rate) output frames.
+    const Rational model_fps = avatar_->generator->context().fps;
+    group.pictures.reserve(n * static_cast<size_t>(1 + fps_.value() / model_fps.value()));
     group.contexts.resize(n * floats);
   }
 }
@@ -98,6 +110,7 @@ Session::Session(Engine& engine, std::shared_ptr<const LoadedAvatar> avatar,
 Result<std::unique_ptr<Session>> Session::Create(Engine& engine,
                                                  std::shared_ptr<const LoadedAvatar> avatar,
                                                  const SessionOptions& options) {
+  LC_ENSURE(avatar != nullptr);
   LC_RETURN_IF_ERROR(options.Validate());
   std::unique_ptr<Session> session(new Session(engine, std::move(avatar), options));
   TimelineOptions timeline;
@@ -129,76 +142,99 @@ int64_t Session::FrameStartByte(int64_t frame) const {
 
 // ---------------------------------------------------------------- the writer's side
 
-Status Session::AppendAudio(std::span<const std::byte> bytes, std::unique_lock<std::mutex>& lock) {
-  const uint64_t generation = generation_;
+/// Returns how many bytes a Clear meanwhile made late.
+Result<size_t> Session::Append(std::span<const std::byte> bytes, uint64_t generation,
+                               std::unique_lock<std::mutex>& lock) {
   while (!bytes.empty()) {
     room_.wait(lock,
                [&] { return ring_.room() > 0 || !failure_.ok() || generation != generation_; });
     LC_RETURN_IF_ERROR(failure_);
-    if (generation != generation_) {  // cleared while waiting: the rest is late audio
-      counts_.dropped_bytes += static_cast<int64_t>(bytes.size());
-      return {};
-    }
+    if (generation != generation_) break;
     const size_t take = std::min(bytes.size(), ring_.room());
     ring_.Append(bytes.first(take));
     bytes = bytes.subspan(take);
     SchedulePump();
   }
-  return {};
+  return bytes.size();
 }
 
-Status Session::PadToFrameEdge(std::unique_lock<std::mutex>& lock) {
-  const int64_t frames = FramesFor(received_samples(), options_.format.rate_hz, fps_);
-  const int64_t edge = FrameStartByte(frames);
-  // A sample of which only a part came is completed too: its bytes are silence like the rest.
+void Session::EndNewest() {
+  last_ended_ = true;
+  if (utterances_.empty() || utterances_.back().end_sample) return;
+  utterances_.back().end_sample = received_samples();
+  const int64_t whole = received_samples() * frame_bytes_;
+  if (const int64_t part = ring_.end() - whole; part > 0) {
+    ring_.DropAfter(whole);
+    counts_.dropped_bytes += part;
+    Warn("utterance " + std::to_string(utterances_.back().id) + ": the last " +
+         std::to_string(part) + " of " + std::to_string(frame_bytes_) +
+         " bytes of a sample were dropped");
+  }
+}
+
+void Session::Warn(std::string message) {
+  Event event;
+  event.kind = Event::Kind::kWarning;
+  event.message = std::move(message);
+  notices_.push_back(std::move(event));
+  available_.notify_all();
+}
+
+Status Session::Begin(uint64_t utterance, uint64_t generation, std::unique_lock<std::mutex>& lock) {
+  EndNewest();
+  const int64_t first_frame = FramesFor(received_samples(), options_.format.rate_hz, fps_);
+  utterances_.push_back({utterance, first_frame, std::nullopt, false});
+  last_id_ = utterance;
+  last_ended_ = false;
+  room_.wait(lock, [&] {
+    return utterances_.size() + notices_.size() <= kMaxWaitingUtterances || !failure_.ok() ||
+           generation != generation_;
+  });
+  LC_RETURN_IF_ERROR(failure_);
+  if (generation != generation_) return {};
   const std::vector<std::byte> silence(
-      static_cast<size_t>(std::max<int64_t>(0, edge - ring_.end())),
+      static_cast<size_t>(FrameStartByte(first_frame) - ring_.end()),
       SilenceByte(options_.format.type));
-  return AppendAudio(silence, lock);
+  return Append(silence, generation, lock).status();
 }
 
 Status Session::Audio(uint64_t utterance, std::span<const std::byte> bytes) {
   std::unique_lock lock(mu_);
   LC_RETURN_IF_ERROR(failure_);
-  if (end_sample_) {
-    return Status(Code::kFailedPrecondition, "audio after the end of the session");
-  }
-  if (utterance <= refuse_up_to_) {
+  const std::string name = "utterance " + std::to_string(utterance);
+  if (utterance != 0 && utterance <= cleared_up_to_) {
     counts_.dropped_bytes += static_cast<int64_t>(bytes.size());
     return {};
   }
-  if (utterance < last_id_ || utterance == 0) {
-    return Status(Code::kInvalidArgument, "utterance " + std::to_string(utterance) + ": want " +
+  if (utterance == 0 || utterance < last_id_) {
+    return Status(Code::kInvalidArgument, name + ": want " +
                                               std::to_string(std::max<uint64_t>(last_id_, 1)) +
                                               " or higher, ids only grow");
   }
-  if (utterance > last_id_) {
-    if (!utterances_.empty() && !utterances_.back().end_sample) {
-      utterances_.back().end_sample = received_samples();
-    }
-    const uint64_t generation = generation_;
-    LC_RETURN_IF_ERROR(PadToFrameEdge(lock));
-    if (generation != generation_ && utterance <= refuse_up_to_) return {};
-    last_id_ = utterance;
-    utterances_.push_back({utterance, FramesFor(received_samples(), options_.format.rate_hz, fps_),
-                           std::nullopt, false});
+  if (end_sample_) {
+    return Status(Code::kFailedPrecondition, name + ": audio after the end of the session");
   }
-  return AppendAudio(bytes, lock);
+  if (utterance == last_id_ && last_ended_) {
+    return Status(Code::kFailedPrecondition, name + ": audio after its end");
+  }
+  const uint64_t generation = generation_;
+  if (utterance > last_id_) LC_RETURN_IF_ERROR(Begin(utterance, generation, lock));
+  LC_ASSIGN_OR_RETURN(const size_t late, Append(bytes, generation, lock));
+  counts_.dropped_bytes += static_cast<int64_t>(late);
+  return {};
 }
 
 Status Session::End(uint64_t utterance) {
   std::unique_lock lock(mu_);
   LC_RETURN_IF_ERROR(failure_);
-  if (utterance <= refuse_up_to_) return {};
-  if (utterance > last_id_) {  // ended before a byte of it came: started and finished, no frame
+  if (utterance != 0 && utterance <= cleared_up_to_) return {};
+  if (utterance == 0 || utterance > last_id_) {  // ended before a byte of it: it has no frame
     lock.unlock();
     LC_RETURN_IF_ERROR(Audio(utterance, {}));
     lock.lock();
   }
-  for (Utterance& known : utterances_) {
-    if (known.id == utterance && !known.end_sample) known.end_sample = received_samples();
-  }
-  refuse_up_to_ = std::max(refuse_up_to_, utterance);
+  if (utterance != last_id_ || utterance <= cleared_up_to_) return {};
+  EndNewest();
   SchedulePump();
   available_.notify_all();
   return {};
@@ -208,11 +244,9 @@ Status Session::Finish() {
   std::unique_lock lock(mu_);
   LC_RETURN_IF_ERROR(failure_);
   if (end_sample_) return {};
-  if (!utterances_.empty() && !utterances_.back().end_sample) {
-    utterances_.back().end_sample = received_samples();
-  }
+  EndNewest();
   end_sample_ = received_samples();
-  if (options_.edges == Edges::kSilence) {
+  if (edges_ == Edges::kSilence) {
     total_frames_ = FramesFor(*end_sample_, options_.format.rate_hz, fps_);
   }
   SchedulePump();
@@ -227,26 +261,28 @@ Result<ClearPoint> Session::Clear() {
   LC_RETURN_IF_ERROR(failure_);
   ++generation_;
   ClearPoint point;
-  const int64_t position = FirstSample(next_out_, options_.format.rate_hz, fps_);
+  const int64_t rate_hz = options_.format.rate_hz;
+  const int64_t position = FirstSample(next_out_, rate_hz, fps_);
   for (const Utterance& utterance : utterances_) {
-    refuse_up_to_ = std::max(refuse_up_to_, utterance.id);
-    const int64_t start = FirstSample(utterance.first_frame, options_.format.rate_hz, fps_);
+    const int64_t start = FirstSample(utterance.first_frame, rate_hz, fps_);
+    Event event;
+    event.utterance = utterance.id;
     if (!utterance.started) {
-      Event started;
-      started.kind = Event::Kind::kStarted;
-      started.utterance = utterance.id;
-      notices_.push_back(std::move(started));
+      event.kind = Event::Kind::kStarted;
+      notices_.push_back(std::move(event));
+      event = {};
+      event.utterance = utterance.id;
     }
-    Event finished;
-    finished.kind = Event::Kind::kFinished;
-    finished.utterance = utterance.id;
-    finished.played_samples =
+    event.kind = Event::Kind::kFinished;
+    event.played_samples =
         std::max<int64_t>(0, std::min(position, utterance.end_sample.value_or(position)) - start);
-    finished.interrupted = true;
-    if (point.utterance == 0) point = {utterance.id, finished.played_samples};
-    notices_.push_back(std::move(finished));
+    event.interrupted =
+        !utterance.end_sample || next_out_ < FramesFor(*utterance.end_sample, rate_hz, fps_);
+    if (event.interrupted && point.utterance == 0) point = {utterance.id, event.played_samples};
+    notices_.push_back(std::move(event));
   }
   utterances_.clear();
+  cleared_up_to_ = last_id_;
   for (Slot& slot : slots_) {
     slot.state = Slot::State::kEmpty;
     slot.picture = {};
@@ -254,6 +290,7 @@ Result<ClearPoint> Session::Clear() {
   next_dispatch_ = next_out_;
   ring_.ResetAt(FrameStartByte(next_out_));
   fed_bytes_ = ring_.end();
+  edges_ = Edges::kSilence;
   if (end_sample_) {
     end_sample_ = received_samples();
     total_frames_ = next_out_;
@@ -288,87 +325,6 @@ SessionCounts Session::counts() const {
 std::optional<int64_t> Session::total_frames() const {
   std::lock_guard lock(mu_);
   return total_frames_;
-}
-
-// ---------------------------------------------------------------- the reader's side
-
-Result<std::optional<Event>> Session::Next() {
-  std::unique_lock lock(mu_);
-  while (true) {
-    if (auto event = TakeEvent()) return event;
-    if (!failure_.ok()) return failure_;
-    if (total_frames_ && next_out_ >= *total_frames_ && utterances_.empty()) {
-      return std::optional<Event>();
-    }
-    available_.wait(lock);
-  }
-}
-
-std::optional<Event> Session::TakeEvent() {
-  if (!notices_.empty()) {
-    std::optional<Event> event(std::move(notices_.front()));
-    notices_.pop_front();
-    return event;
-  }
-  if (!failure_.ok()) return std::nullopt;
-  if (!utterances_.empty()) {
-    Utterance& front = utterances_.front();
-    if (!front.started && front.first_frame <= next_out_ &&
-        (front.end_sample ||
-         slots_[static_cast<size_t>(next_out_) % slots_.size()].state == Slot::State::kDone)) {
-      front.started = true;
-      Event event;
-      event.kind = Event::Kind::kStarted;
-      event.utterance = front.id;
-      return event;
-    }
-    const bool over =
-        front.started && front.end_sample &&
-        (next_out_ >= FramesFor(*front.end_sample, options_.format.rate_hz, fps_) ||
-         (total_frames_ && next_out_ >= *total_frames_));  // reference edges end sooner
-    if (over) {
-      Event event;
-      event.kind = Event::Kind::kFinished;
-      event.utterance = front.id;
-      event.played_samples =
-          *front.end_sample - FirstSample(front.first_frame, options_.format.rate_hz, fps_);
-      utterances_.erase(utterances_.begin());
-      return event;
-    }
-  }
-  if (slots_[static_cast<size_t>(next_out_) % slots_.size()].state != Slot::State::kDone) {
-    return std::nullopt;
-  }
-  return TakeFrame();
-}
-
-Event Session::TakeFrame() {
-  Slot& slot = slots_[static_cast<size_t>(next_out_) % slots_.size()];
-  Event event;
-  Frame& frame = event.frame;
-  frame.index = next_out_;
-  frame.utterance = utterances_.empty() ? 0 : utterances_.front().id;
-  frame.speaking = slot.speaking;
-  frame.background = slot.background;
-  frame.picture_buffer = std::move(slot.picture);
-  frame.picture = PackedView(options_.pixels, width_, height_,
-                             static_cast<const uint8_t*>(frame.picture_buffer.data()));
-  const int64_t begin = FrameStartByte(next_out_);
-  const int64_t whole = received_samples() * frame_bytes_;
-  const int64_t end = std::min(FrameStartByte(next_out_ + 1), whole);
-  frame.sound_buffer = sounds_.Take();
-  const auto sound = std::as_writable_bytes(frame.sound_buffer.bytes())
-                         .first(static_cast<size_t>(std::max<int64_t>(0, end - begin)));
-  ring_.Read(begin, sound);
-  frame.sound = sound;
-  ring_.DropBefore(std::min(end, fed_bytes_));
-  slot.state = Slot::State::kEmpty;
-  ++next_out_;
-  ++counts_.frames;
-  if (frame.speaking) ++counts_.generated;
-  room_.notify_all();
-  SchedulePump();
-  return event;
 }
 
 }  // namespace lipcast::pipeline

@@ -32,17 +32,17 @@ struct SessionOptions {
   int64_t start_frame = 0;                  ///< avatar frame shown first, 0..2^31-1
   Edges edges = Edges::kSilence;
   Idle idle = Idle::kPassthrough;
-  double silence_dbfs = -52.0;
-  int batch = 1;           ///< frames a worker draws at a time, 1..32
-  FeedTap* tap = nullptr;  ///< not owned
+  double silence_dbfs = -52.0;  ///< -200..0: a model frame quieter than this is silent
+  int batch = 1;                ///< frames a worker draws at a time, 1..32
+  FeedTap* tap = nullptr;       ///< not owned
 
   Status Validate() const;
 };
 
 /// One picture with its time and its slice of sound.
 struct Frame {
-  int64_t index = 0;  ///< its pts is index / fps
-  uint64_t utterance = 0;
+  int64_t index = 0;                 ///< its pts is index / fps
+  uint64_t utterance = 0;            ///< 0: of none
   bool speaking = false;             ///< the mouth is (partly) the model's
   int64_t background = 0;            ///< which avatar frame stands behind it
   PictureView picture;               ///< lives as long as this object
@@ -70,34 +70,43 @@ struct SessionCounts {
   int64_t frames = 0;             ///< given out
   int64_t generated = 0;          ///< of them with a mouth by the model
   int64_t not_finite_frames = 0;  ///< the model gave NaN or Inf, the source was shown
-  int64_t dropped_bytes = 0;      ///< audio of cleared utterances that came too late
+  int64_t dropped_bytes = 0;      ///< of cleared utterances, come too late; of incomplete samples
   int64_t picture_allocations = 0;
 };
 
 /// One stream: audio of utterances in, frames with their sound out.
 ///
 /// Timeline: one, in input samples. Frame i owns [FirstSample(i), FirstSample(i + 1)); an utterance
-///           begins at a frame edge, the one before it being filled up with silence.
+///           begins at a frame edge, the one before it being filled up with silence. Bytes of an
+///           incomplete last sample are dropped, counted and warned of.
 /// Order:    Audio(1, ..).. End(1) Audio(2, ..).. End(2) Finish(). Ids only grow.
-/// Waiting:  Audio waits while the session holds a second of audio not yet worked on, Next waits
-///           for the next event. Nothing else waits. A reader that stops stops the writer.
+/// Look-ahead: a frame near a mouth that speaks is drawn from 0.45 s of audio after it, so the last
+///           frames of an utterance come out once the next one's audio is in, or after Finish.
+/// Waiting:  Audio waits while the session holds 4 s of audio from the frame the reader is at, or
+///           64 utterances whose end the reader has not heard; Next waits for the next event.
+///           Nothing else waits. A reader that stops stops the writer.
+/// Memory:   the 4 s, one picture for each slot (batch * (workers + 2) + 4), 6 s of mono audio.
 /// Thread:   one writer (Audio, End, Finish) and one reader (Next); Clear and Cancel from anywhere.
+///           Destroy it only when no other call is under way: Cancel wakes those who wait.
 class Session {
  public:
   static Result<std::unique_ptr<Session>> Create(Engine& engine,
                                                  std::shared_ptr<const LoadedAvatar> avatar,
                                                  const SessionOptions& options);
-  ~Session();  ///< cancels, and waits for the frames being drawn
+  ~Session();  ///< cancels, and waits for the frames being drawn; frames given out live on
 
   /// Bytes of `utterance` in the input format, any number, samples cut anywhere.
-  /// kCancelled after Cancel. Audio of a cleared utterance is dropped, counted and OK.
+  /// Audio of a cleared utterance is dropped, counted and OK. After Cancel or a failure: its
+  /// status. kInvalidArgument: an id below the newest. kFailedPrecondition: after its End, after
+  /// Finish.
   Status Audio(uint64_t utterance, std::span<const std::byte> bytes);
-  Status End(uint64_t utterance);
+  Status End(uint64_t utterance);  ///< OK also where it has ended or was cleared
   /// No more utterances: Next ends after the last frame.
   Status Finish();
 
-  /// Drops what was not yet given out; audio of the cut and earlier utterances that still comes is
-  /// dropped too. The next frame continues the picture and the sound where the reader stands.
+  /// Drops what was not yet given out; audio that still comes with the newest or an earlier id is
+  /// dropped too. The next frame continues the picture and the sound where the reader stands. Every
+  /// utterance cut is started and finished, interrupted. Reference edges become kSilence.
   Result<ClearPoint> Clear();
   /// Ends the stream at once; Next then returns `why`.
   void Cancel(Status why);
@@ -131,7 +140,7 @@ class Session {
     uint64_t generation = 0;
     std::vector<PaintJob> jobs;
     std::vector<Copy> copies;
-    std::vector<BufferPool::Buffer> pictures;
+    std::vector<BufferPool::Buffer> pictures;  // one a job, then those of the copies
     std::vector<float> contexts;
     size_t used = 0;
   };
@@ -147,9 +156,13 @@ class Session {
 
   // Called with mu_ held.
   void SchedulePump();
-  Status AppendAudio(std::span<const std::byte> bytes, std::unique_lock<std::mutex>& lock);
-  Status PadToFrameEdge(std::unique_lock<std::mutex>& lock);
+  Status Begin(uint64_t utterance, uint64_t generation, std::unique_lock<std::mutex>& lock);
+  Result<size_t> Append(std::span<const std::byte> bytes, uint64_t generation,
+                        std::unique_lock<std::mutex>& lock);
+  void EndNewest();
+  void Warn(std::string message);
   void Fail(Status why);
+  bool Ended() const { return total_frames_ && next_out_ >= *total_frames_; }
   int64_t received_samples() const { return ring_.end() / frame_bytes_; }
   int64_t FrameStartByte(int64_t frame) const;
   std::optional<Event> TakeEvent();
@@ -163,9 +176,10 @@ class Session {
   Result<bool> FinishTimeline();
   Result<bool> Dispatch();
   Group* FreeGroup();
-  bool GroupFull(const Group& group) const;
+  bool PostPartialGroup();
   void Post(Group* group);
   void Draw(Group& group, int worker);
+  void CopyPictures(Group& group);
 
   Engine& engine_;
   const std::shared_ptr<const LoadedAvatar> avatar_;
@@ -182,6 +196,7 @@ class Session {
   Group* open_group_ = nullptr;               // the pump's: not yet posted
   bool timeline_finished_ = false;            // the pump's
   bool warned_phase_ = false;                 // the pump's
+  bool warned_non_finite_ = false;            // the pump's
 
   mutable std::mutex mu_;
   std::condition_variable room_;       // the writer waits
@@ -191,8 +206,10 @@ class Session {
   ByteRing ring_;          // audio from the next frame to give out up to the newest byte
   int64_t fed_bytes_ = 0;  // position up to which the timeline has read
   std::vector<Utterance> utterances_;
-  uint64_t refuse_up_to_ = 0;  // ids of cleared or ended utterances
-  uint64_t last_id_ = 0;
+  uint64_t cleared_up_to_ = 0;  // ids
+  uint64_t last_id_ = 0;        // the newest begun
+  bool last_ended_ = false;
+  Edges edges_;
   std::optional<int64_t> end_sample_;    // set by Finish
   std::optional<int64_t> total_frames_;  // known once the audio's end is
   std::deque<Event> notices_;
@@ -202,7 +219,8 @@ class Session {
   uint64_t generation_ = 0;
   bool restart_ = false;
   bool pump_scheduled_ = false, pump_again_ = false;
-  int tasks_ = 0;  // pump and draw tasks posted and not finished
+  int tasks_ = 0;    // pump and draw tasks posted and not finished
+  int drawing_ = 0;  // of them draw tasks
   Status failure_;
   SessionCounts counts_;
   std::vector<Group> groups_;

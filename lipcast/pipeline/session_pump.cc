@@ -49,7 +49,8 @@ Result<bool> Session::PumpOnce() {
   LC_ASSIGN_OR_RETURN(const bool finished, FinishTimeline());
   LC_ASSIGN_OR_RETURN(const bool advanced, timeline_->Advance());
   LC_ASSIGN_OR_RETURN(const bool dispatched, Dispatch());
-  return restart_at.has_value() || fed || finished || advanced || dispatched;
+  const bool moved = restart_at.has_value() || fed || finished || advanced || dispatched;
+  return moved || PostPartialGroup();
 }
 
 Status Session::RestartTimeline(int64_t frame) {
@@ -68,8 +69,8 @@ Result<bool> Session::FeedTimeline() {
     std::lock_guard lock(mu_);
     if (restart_) return true;
     const int64_t waiting = ring_.end() - fed_bytes_;
-    const auto take = std::min(static_cast<size_t>(waiting),
-                               std::min(timeline_->BytesAccepted(), pump_bytes_.size()));
+    const auto whole = static_cast<size_t>(waiting / frame_bytes_ * frame_bytes_);
+    const auto take = std::min(whole, std::min(timeline_->BytesAccepted(), pump_bytes_.size()));
     if (take == 0) return false;
     bytes = std::span(pump_bytes_).first(take);
     ring_.Read(fed_bytes_, bytes);
@@ -78,11 +79,11 @@ Result<bool> Session::FeedTimeline() {
   LC_RETURN_IF_ERROR(timeline_->Push(bytes));
   if (timeline_->opposite_phase() && !std::exchange(warned_phase_, true)) {
     std::lock_guard lock(mu_);
-    Event event;
-    event.kind = Event::Kind::kWarning;
-    event.message = "the channels are each other's negative: their mean is silence";
-    notices_.push_back(std::move(event));
-    available_.notify_all();
+    Warn("the channels are each other's negative: their mean is silence");
+  }
+  if (timeline_->non_finite_samples() > 0 && !std::exchange(warned_non_finite_, true)) {
+    std::lock_guard lock(mu_);
+    Warn("the audio has samples that are NaN or infinite: they count as 0");
   }
   return true;
 }
@@ -102,6 +103,7 @@ Result<bool> Session::FinishTimeline() {
   {
     std::lock_guard lock(mu_);
     if (!end_sample_ || restart_) return false;
+    if (total_frames_ && next_dispatch_ >= *total_frames_) return false;
     if (fed_bytes_ < received_samples() * frame_bytes_) return false;
     const int64_t frames = FramesFor(*end_sample_, options_.format.rate_hz, fps_);
     if (frames > 0) {
@@ -124,10 +126,6 @@ Session::Group* Session::FreeGroup() {
   return nullptr;
 }
 
-bool Session::GroupFull(const Group& group) const {
-  return group.used == static_cast<size_t>(batch_);
-}
-
 Result<bool> Session::Dispatch() {
   const auto floats = static_cast<size_t>(avatar_->generator->context().floats());
   const Rational model_fps = avatar_->generator->context().fps;
@@ -139,6 +137,8 @@ Result<bool> Session::Dispatch() {
     {
       std::lock_guard lock(mu_);
       if (!failure_.ok() || restart_) break;
+      // Reference edges: once counted, every frame is ready and only the total says which exist.
+      if (timeline_->reference_frames() && !total_frames_) break;
       index = next_dispatch_;
       limit = next_out_ + static_cast<int64_t>(slots_.size());
       generation = generation_;
@@ -152,10 +152,6 @@ Result<bool> Session::Dispatch() {
     if (index >= total || index >= limit) break;
     const int64_t frame = MapFrame(index, fps_, model_fps);
     if (!timeline_->Ready(frame)) break;
-    if (timeline_finished_ && options_.edges == Edges::kReference &&
-        !timeline_->reference_frames()) {
-      break;
-    }
     const auto background_of = [&](int64_t i) {
       return avatar_->avatar->FrameAtStep(options_.start_frame + MapFrame(i, fps_, avatar_fps));
     };
@@ -195,19 +191,21 @@ Result<bool> Session::Dispatch() {
       next_dispatch_ = index + count;
     }
     timeline_->DropBefore(MapFrame(index + count, fps_, model_fps));
-    if (GroupFull(group)) Post(std::exchange(open_group_, nullptr));
+    if (group.used == static_cast<size_t>(batch_)) Post(std::exchange(open_group_, nullptr));
   }
-  // A group that cannot grow now because the reader, the writer or the audio's end holds it back
-  // must go.
-  bool stuck = false;
-  if (open_group_ != nullptr) {
-    std::lock_guard lock(mu_);
-    const bool slots_full = next_dispatch_ >= next_out_ + static_cast<int64_t>(slots_.size());
-    const bool at_end = total_frames_ && next_dispatch_ >= *total_frames_;
-    stuck = (slots_full || at_end || ring_.room() == 0) && open_group_->generation == generation_;
-  }
-  if (stuck) Post(std::exchange(open_group_, nullptr));
   return any;
+}
+
+/// A group that cannot grow now waits only while every worker has another one: who holds it back
+/// (reader, writer, the audio's end) may be waiting for it.
+bool Session::PostPartialGroup() {
+  if (open_group_ == nullptr) return false;
+  {
+    std::lock_guard lock(mu_);
+    if (open_group_->generation != generation_ || drawing_ >= engine_.workers()) return false;
+  }
+  Post(std::exchange(open_group_, nullptr));
+  return true;
 }
 
 void Session::Post(Group* group) {
@@ -217,6 +215,7 @@ void Session::Post(Group* group) {
   {
     std::lock_guard lock(mu_);
     ++tasks_;
+    ++drawing_;
   }
   engine_.executor().Post(deadline, [this, group](int worker) { Draw(*group, worker); });
 }
@@ -230,40 +229,50 @@ void Session::Draw(Group& group, int worker) {
   Status status;
   if (wanted) {
     for (size_t i = 0; i < group.used; ++i) {
-      group.pictures[i] = pictures_.Take();
+      group.pictures.push_back(pictures_.Take());
       group.jobs[i].out = PackedView(options_.pixels, width_, height_, group.pictures[i].data());
     }
     status =
         Paint(*avatar_, std::span(group.jobs).first(group.used), engine_.scratch(worker), times_);
+    if (status.ok()) CopyPictures(group);
   }
-  std::lock_guard lock(mu_);
-  if (!status.ok()) Fail(std::move(status));
-  if (group.generation == generation_) {
-    for (size_t i = 0; i < group.used; ++i) {
-      const PaintJob& job = group.jobs[i];
-      if (job.not_finite > 0) {
-        counts_.not_finite_frames += group.copies[i].count;
-        engine_.parts().metrics->Count("not_finite_frames_total", group.copies[i].count);
-      }
-      for (int c = group.copies[i].count - 1; c >= 0; --c) {
-        Slot& slot = slots_[static_cast<size_t>(group.copies[i].first + c) % slots_.size()];
-        if (c > 0) {
-          slot.picture = pictures_.Take();
-          std::memcpy(slot.picture.data(), group.pictures[i].data(), slot.picture.size());
-        } else {
-          slot.picture = std::move(group.pictures[i]);
+  int64_t not_finite = 0;
+  {
+    std::lock_guard lock(mu_);
+    if (!status.ok()) Fail(std::move(status));
+    if (wanted && group.generation == generation_) {
+      size_t copy = group.used;
+      for (size_t i = 0; i < group.used; ++i) {
+        const PaintJob& job = group.jobs[i];
+        if (job.not_finite > 0) not_finite += group.copies[i].count;
+        for (int c = 0; c < group.copies[i].count; ++c) {
+          Slot& slot = slots_[static_cast<size_t>(group.copies[i].first + c) % slots_.size()];
+          slot.picture = std::move(group.pictures[c == 0 ? i : copy++]);
+          slot.background = job.background;
+          slot.speaking = job.generated;
+          slot.state = Slot::State::kDone;
         }
-        slot.background = job.background;
-        slot.speaking = job.generated;
-        slot.state = Slot::State::kDone;
       }
     }
+    counts_.not_finite_frames += not_finite;
   }
-  for (BufferPool::Buffer& picture : group.pictures) picture = {};
+  group.pictures.clear();
+  if (not_finite > 0) engine_.parts().metrics->Count("not_finite_frames_total", not_finite);
+  std::lock_guard lock(mu_);
   group.busy = false;
+  --drawing_;
   available_.notify_all();
   if (failure_.ok()) SchedulePump();
   if (--tasks_ == 0) idle_.notify_all();
+}
+
+void Session::CopyPictures(Group& group) {
+  for (size_t i = 0; i < group.used; ++i) {
+    for (int c = 1; c < group.copies[i].count; ++c) {
+      BufferPool::Buffer& copy = group.pictures.emplace_back(pictures_.Take());
+      std::memcpy(copy.data(), group.pictures[i].data(), copy.size());
+    }
+  }
 }
 
 }  // namespace lipcast::pipeline

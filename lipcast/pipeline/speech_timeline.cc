@@ -11,7 +11,9 @@ namespace {
 constexpr int kModelRateHz = 16'000;
 constexpr int64_t kMelCapacityFrames = 160;  // 2 s: the context of one frame and 1.2 s ahead
 constexpr int64_t kFeatureCapacity = 64;
-constexpr size_t kHistorySamples = 4 * kModelRateHz;
+/// More than a session is fed ahead of the frame it restarts at (4 s), the silence after an end and
+/// what a restart looks back.
+constexpr size_t kHistorySamples = 6 * kModelRateHz;
 constexpr size_t kActiveRing = 256;
 constexpr int64_t kPushMs = 40;
 
@@ -32,6 +34,7 @@ SpeechTimeline::SpeechTimeline(const TimelineOptions& options,
       generator_(std::move(generator)),
       context_(generator_->context()),
       times_(times),
+      edges_(options.edges),
       mono_(std::move(mono)),
       features_(context_, kFeatureCapacity),
       history_(kHistorySamples),
@@ -91,7 +94,7 @@ Status SpeechTimeline::Finish(int64_t model_frames) {
 Result<bool> SpeechTimeline::Advance() {
   LC_ASSIGN_OR_RETURN(bool moved, FeedPending());
   if (!finished_ || pending_at_ < pending_.size()) return moved;
-  if (options_.edges == Edges::kReference) {
+  if (edges_ == Edges::kReference) {
     if (mel_->finished()) return moved;
     LC_RETURN_IF_ERROR(mel_->Finish());
     TapMel();
@@ -183,10 +186,12 @@ bool SpeechTimeline::WindowsReady(int64_t frame) const {
 }
 
 bool SpeechTimeline::Ready(int64_t frame) const {
-  if (options_.edges == Edges::kReference) return WindowsReady(frame);
+  if (edges_ == Edges::kReference) return WindowsReady(frame);
   if (options_.idle == Idle::kModel) return WindowsReady(frame);
-  const bool drained = finished_ && pending_at_ == pending_.size();
-  if (!drained && settled_frames_ < frame + kBlendFrames) return false;
+  // Behind the end lies silence, but the last frame is settled only with the silence that fills it.
+  int64_t settled = frame + kBlendFrames;
+  if (finished_) settled = std::min(settled, model_frames_);
+  if (settled_frames_ < settled) return false;
   if (options_.tap == nullptr && Weight(frame) == 0.0F) return true;
   return WindowsReady(frame);
 }
@@ -274,6 +279,7 @@ Status SpeechTimeline::Restart(int64_t sample_16k) {
   }
   LC_ASSIGN_OR_RETURN(mono_, audio::MonoConverter::Create(options_.format));
   LC_RETURN_IF_ERROR(StartSegment(origin));
+  edges_ = Edges::kSilence;
   finished_ = false;
   window_count_.reset();
   samples_16k_ = from;

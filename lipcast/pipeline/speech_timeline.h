@@ -81,9 +81,12 @@ class SpeechTimeline {
   void DropBefore(int64_t frame);
 
   /// Starts anew at `sample` of the 16 kHz timeline, keeping what was heard before it as context.
+  /// The edges are kSilence from here on: the reference knows only whole files.
   Status Restart(int64_t sample_16k);
 
+  Edges edges() const { return edges_; }
   bool opposite_phase() const { return mono_.opposite_phase(); }
+  int64_t non_finite_samples() const { return mono_.non_finite_samples(); }
 
  private:
   SpeechTimeline(const TimelineOptions& options,
@@ -105,6 +108,7 @@ class SpeechTimeline {
   const std::shared_ptr<const generator::Generator> generator_;
   const generator::AudioContext context_;
   StageTimes& times_;
+  Edges edges_;
 
   audio::MonoConverter mono_;
   std::optional<audio::Resampler> resampler_;

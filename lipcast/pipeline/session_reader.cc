@@ -1,0 +1,84 @@
+// The reader's side of a session: what was drawn leaves in order, with its sound.
+
+#include <algorithm>
+
+#include "lipcast/pipeline/session.h"
+
+namespace lipcast::pipeline {
+
+Result<std::optional<Event>> Session::Next() {
+  std::unique_lock lock(mu_);
+  while (true) {
+    if (auto event = TakeEvent()) return event;
+    if (!failure_.ok()) return failure_;
+    if (Ended() && utterances_.empty()) return std::optional<Event>();
+    available_.wait(lock);
+  }
+}
+
+std::optional<Event> Session::TakeEvent() {
+  if (!notices_.empty()) {
+    std::optional<Event> event(std::move(notices_.front()));
+    notices_.pop_front();
+    room_.notify_all();
+    return event;
+  }
+  if (!failure_.ok()) return std::nullopt;
+  const bool drawn =
+      slots_[static_cast<size_t>(next_out_) % slots_.size()].state == Slot::State::kDone;
+  if (!utterances_.empty()) {
+    Utterance& front = utterances_.front();
+    // Reference edges end sooner than the audio: what is left then is over too.
+    const bool over =
+        front.end_sample &&
+        (Ended() || next_out_ >= FramesFor(*front.end_sample, options_.format.rate_hz, fps_));
+    Event event;
+    event.utterance = front.id;
+    if (!front.started && (over || (drawn && front.first_frame <= next_out_))) {
+      front.started = true;
+      event.kind = Event::Kind::kStarted;
+      return event;
+    }
+    if (over) {
+      event.kind = Event::Kind::kFinished;
+      event.played_samples =
+          *front.end_sample - FirstSample(front.first_frame, options_.format.rate_hz, fps_);
+      utterances_.erase(utterances_.begin());
+      room_.notify_all();
+      return event;
+    }
+  }
+  if (!drawn) return std::nullopt;
+  return TakeFrame();
+}
+
+Event Session::TakeFrame() {
+  Slot& slot = slots_[static_cast<size_t>(next_out_) % slots_.size()];
+  Event event;
+  Frame& frame = event.frame;
+  frame.index = next_out_;
+  frame.utterance = utterances_.empty() ? 0 : utterances_.front().id;
+  frame.speaking = slot.speaking;
+  frame.background = slot.background;
+  frame.picture_buffer = std::move(slot.picture);
+  frame.picture = PackedView(options_.pixels, width_, height_,
+                             static_cast<const uint8_t*>(frame.picture_buffer.data()));
+  const int64_t begin = FrameStartByte(next_out_);
+  const int64_t whole = received_samples() * frame_bytes_;
+  const int64_t end = std::min(FrameStartByte(next_out_ + 1), whole);
+  frame.sound_buffer = sounds_.Take();
+  const auto sound = std::as_writable_bytes(frame.sound_buffer.bytes())
+                         .first(static_cast<size_t>(std::max<int64_t>(0, end - begin)));
+  ring_.Read(begin, sound);
+  frame.sound = sound;
+  ring_.DropBefore(std::min(end, fed_bytes_));
+  slot.state = Slot::State::kEmpty;
+  ++next_out_;
+  ++counts_.frames;
+  if (frame.speaking) ++counts_.generated;
+  room_.notify_all();
+  SchedulePump();
+  return event;
+}
+
+}  // namespace lipcast::pipeline
