@@ -18,7 +18,7 @@ class FeatureRing {
   /// `capacity` windows are held; at least the rows of one context.
   FeatureRing(const AudioContext& context, int64_t capacity);
 
-  bool Has(int64_t window) const { return held_[Slot(window)] == window; }
+  bool Has(int64_t window) const { return window >= 0 && held_[Slot(window)] == window; }
   /// The row of `window`, to be written by the caller; takes the place of window - capacity.
   std::span<float> Put(int64_t window);
   std::span<const float> Row(int64_t window) const;

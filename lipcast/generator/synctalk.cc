@@ -48,7 +48,7 @@ std::string Describe(const Session& session) {
 Status WrongShape(const Session& session, const std::string& role, const std::string& wanted,
                   const std::string& hint) {
   return Status(Code::kInvalidArgument, session.name() + ": found " + Describe(session) +
-                                            ", want a " + role + " with " + wanted + hint);
+                                            ", want " + role + " with " + wanted + hint);
 }
 
 class Synctalk final : public Generator {
@@ -121,6 +121,7 @@ Result<std::shared_ptr<const Generator>> LoadSynctalk(const GeneratorFiles& file
     return Status(Code::kInvalidArgument,
                   "audio.kind = '" + files.audio_kind + "': family synctalk wants ave");
   }
+  LC_RETURN_IF_ERROR(files.layout.Validate());
   LC_ASSIGN_OR_RETURN(auto encoder,
                       backend.Load(files.audio_encoder.bytes, files.audio_encoder.name, options));
   LC_ASSIGN_OR_RETURN(auto generator,
@@ -137,7 +138,7 @@ Result<std::shared_ptr<const Generator>> LoadSynctalk(const GeneratorFiles& file
   if (encoder->inputs().size() != 1 || encoder->outputs().size() != 1 ||
       !ItemIs(encoder->inputs()[0], window) || !ItemIs(encoder->outputs()[0], feature)) {
     const bool swapped = FindItem(encoder->inputs(), audio) && encoder->inputs().size() == 2;
-    return WrongShape(*encoder, "audio encoder", "[N,1,80,16] -> [N,512]",
+    return WrongShape(*encoder, "an audio encoder", "[N,1,80,16] -> [N,512]",
                       swapped ? " (the two files look swapped)" : "");
   }
   const auto picture_input = FindItem(generator->inputs(), picture);
@@ -145,7 +146,7 @@ Result<std::shared_ptr<const Generator>> LoadSynctalk(const GeneratorFiles& file
   if (generator->inputs().size() != 2 || generator->outputs().size() != 1 || !picture_input ||
       !audio_input || !ItemIs(generator->outputs()[0], mouth)) {
     const std::string sides = "[N,6," + std::to_string(side) + "," + std::to_string(side) + "]";
-    return WrongShape(*generator, "generator",
+    return WrongShape(*generator, "a generator",
                       sides + ", [N,32,16,16] -> [N,3," + std::to_string(side) + "," +
                           std::to_string(side) + "] (generator.inner_px = " + std::to_string(side) +
                           ")",
