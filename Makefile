@@ -32,6 +32,10 @@ bench: setup-test build ## micro-benchmarks, then 500 frames stage by stage
 lint: setup-lint ## format, layers, clang-tidy, ruff
 	@tools/lint
 
+.PHONY: fuzz
+fuzz: setup-fuzz ## libFuzzer targets, 60 s each
+	@tools/fuzz
+
 .PHONY: format
 format: setup-lint ## format all C++ and Python
 	@git ls-files -co --exclude-standard 'lipcast/*.cc' 'lipcast/*.h' | xargs clang-format -i
@@ -45,10 +49,12 @@ coverage: setup-lint setup-test ## line coverage of lipcast/ by the C++ tests
 clean: ## removes build/ and out/; what tools/setup fetched stays in .deps/
 	@rm -rf build out
 
-.PHONY: setup-build setup-test setup-lint
+.PHONY: setup-build setup-test setup-lint setup-fuzz
 setup-build:
 	@tools/setup build
 setup-test:
 	@tools/setup build test
 setup-lint:
 	@tools/setup build test lint
+setup-fuzz:
+	@tools/setup build fuzz
