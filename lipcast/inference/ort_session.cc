@@ -14,9 +14,26 @@
 namespace lipcast::inference {
 namespace {
 
+/// Without the "file.cc:12 type Function(arguments) " that many of ONNX Runtime's errors begin
+/// with.
+std::string_view WithoutSource(std::string_view text) {
+  const size_t source = std::min(text.find(".cc:"), text.find(".h:"));
+  const size_t open = text.find('(');
+  if (source == text.npos || text.substr(0, source).find(' ') != text.npos || open == text.npos) {
+    return text;
+  }
+  int depth = 0;
+  for (size_t i = open; i < text.size(); ++i) {
+    if (text[i] == '(') ++depth;
+    if (text[i] == ')' && --depth == 0) return text.substr(std::min(i + 2, text.size()));
+  }
+  return text;
+}
+
 /// ONNX Runtime's errors span lines and quote C++ at length; the user gets the first 300
-/// characters.
+/// characters of what they say.
 std::string OneLine(std::string_view text) {
+  text = WithoutSource(text);
   std::string line;
   for (const char c : text) {
     if (line.size() >= 300) return line + "...";
@@ -196,11 +213,7 @@ class OrtBackend final : public Backend {
       native.SetGraphOptimizationLevel(GraphOptimizationLevel::ORT_ENABLE_ALL);
       native.AddConfigEntry("session.set_denormal_as_zero", "1");
       native.AddConfigEntry("session.intra_op.allow_spinning", "0");
-      if (provider == Provider::kCuda) {
-        OrtCUDAProviderOptions cuda{};
-        cuda.device_id = options.device;
-        native.AppendExecutionProvider_CUDA(cuda);
-      }
+      if (provider == Provider::kCuda) LC_RETURN_IF_ERROR(AppendCuda(options.device, &native));
       Ort::Session session(*env_, model.data(), model.size(), native);
       auto loaded = std::make_shared<OrtSession>(env_, std::move(session), name, provider);
       for (const auto* infos : {&loaded->inputs(), &loaded->outputs()}) {
@@ -215,6 +228,17 @@ class OrtBackend final : public Backend {
     } catch (const std::exception& error) {
       return Status(Code::kInvalidArgument, name + ": not a model ONNX Runtime " + version_ +
                                                 " can load: " + OneLine(error.what()));
+    }
+  }
+
+  Status AppendCuda(int device, Ort::SessionOptions* native) const {
+    try {
+      OrtCUDAProviderOptions cuda{};
+      cuda.device_id = device;
+      native->AppendExecutionProvider_CUDA(cuda);
+      return {};
+    } catch (const std::exception& error) {
+      return Status(Code::kUnavailable, "ONNX Runtime " + version_ + ": " + OneLine(error.what()));
     }
   }
 
@@ -242,22 +266,24 @@ std::vector<std::string> LibraryCandidates() {
 }  // namespace
 
 Result<std::unique_ptr<Backend>> LoadOnnxRuntime() {
-  std::string tried;
+  std::string tried, found;
   void* library = nullptr;
   for (const std::string& candidate : LibraryCandidates()) {
     library = dlopen(candidate.c_str(), RTLD_NOW | RTLD_LOCAL);
+    found = candidate;
     if (library != nullptr) break;
-    tried += (tried.empty() ? "" : ", ") + candidate;
+    const char* why = dlerror();  // begins with the path
+    tried += "; " + (why != nullptr ? std::string(why) : candidate);
   }
   if (library == nullptr) {
     return Status(Code::kUnavailable,
-                  "ONNX Runtime not found; looked for " + tried +
+                  "ONNX Runtime not found" + tried +
                       "; run tools/setup, or set LIPCAST_ONNXRUNTIME to the library's path");
   }
   using GetApiBase = const OrtApiBase* (*)();
   const auto get_base = reinterpret_cast<GetApiBase>(dlsym(library, "OrtGetApiBase"));
   if (get_base == nullptr) {
-    return Status(Code::kUnavailable, "the ONNX Runtime library has no OrtGetApiBase");
+    return Status(Code::kUnavailable, found + ": no OrtGetApiBase in it, want ONNX Runtime");
   }
   const OrtApiBase* base = get_base();
   const std::string version = base->GetVersionString();

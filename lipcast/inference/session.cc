@@ -24,8 +24,7 @@ std::string TensorInfo::ToString() const {
 int64_t ItemElements(const TensorInfo& info) {
   int64_t elements = 1;
   for (size_t i = 1; i < info.dims.size(); ++i) {
-    if (info.dims[i] < 0) return -1;
-    elements *= info.dims[i];
+    if (info.dims[i] < 0 || __builtin_mul_overflow(elements, info.dims[i], &elements)) return -1;
   }
   return elements;
 }
@@ -75,6 +74,20 @@ Status RunPadded(const Session& session, int64_t items, int64_t fixed,
 
 constexpr size_t kMaxTensors = 4;
 
+/// kInvalidArgument unless every span holds exactly `items` items of its tensor.
+template <typename Spans>
+Status CheckSizes(const Session& session, int64_t items, const std::vector<TensorInfo>& infos,
+                  const Spans& spans) {
+  for (size_t k = 0; k < infos.size(); ++k) {
+    const int64_t item = ItemElements(infos[k]), floats = static_cast<int64_t>(spans[k].size());
+    if (item > 0 && floats % item == 0 && floats / item == items) continue;
+    return Status(Code::kInvalidArgument, session.name() + ": " + infos[k].ToString() +
+                                              " cannot take " + std::to_string(items) +
+                                              " items with " + std::to_string(floats) + " values");
+  }
+  return {};
+}
+
 }  // namespace
 
 Status RunItems(const Session& session, int64_t items, int64_t max_batch,
@@ -82,6 +95,8 @@ Status RunItems(const Session& session, int64_t items, int64_t max_batch,
                 std::span<const std::span<float>> outputs) {
   LC_ENSURE(inputs.size() == session.inputs().size() && inputs.size() <= kMaxTensors);
   LC_ENSURE(outputs.size() == session.outputs().size() && outputs.size() <= kMaxTensors);
+  LC_RETURN_IF_ERROR(CheckSizes(session, items, session.inputs(), inputs));
+  LC_RETURN_IF_ERROR(CheckSizes(session, items, session.outputs(), outputs));
   const int64_t fixed = session.fixed_batch();
   const int64_t step = fixed > 0 ? fixed : std::max<int64_t>(1, max_batch);
   for (int64_t first = 0; first < items; first += step) {

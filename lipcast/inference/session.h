@@ -49,8 +49,8 @@ class Session {
 };
 
 /// Runs any number of items on any model: a fixed batch is filled, the last one padded by repeating
-/// its last item; a free batch goes in runs of at most `max_batch`. Same argument shapes as Run.
-/// Allocates only to pad.
+/// its last item; a free batch goes in runs of at most `max_batch`. Same argument shapes as Run;
+/// kInvalidArgument for others, before anything runs. Allocates only to pad.
 Status RunItems(const Session& session, int64_t items, int64_t max_batch,
                 std::span<const std::span<const float>> inputs,
                 std::span<const std::span<float>> outputs);

@@ -21,7 +21,8 @@ struct TensorInfo {
 
 std::string DimsToString(std::span<const int64_t> dims);  ///< "[N,32,16,16]", N for -1
 
-/// Elements of one batch item: the product of all dimensions but the first. -1 if one is free.
+/// Elements of one batch item: the product of all dimensions but the first. -1 if one is free or
+/// the product does not fit.
 int64_t ItemElements(const TensorInfo& info);
 
 }  // namespace lipcast::inference
