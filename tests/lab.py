@@ -120,7 +120,7 @@ def refused(run: Run, *said: str) -> None:
 
 
 def render(
-    avatar: Path, audio: object, output: object, *flags: object, **kwargs: object
+    avatar: object, audio: object, output: object, *flags: object, **kwargs: object
 ) -> Run:
     """lipcast render."""
     return lipcast("render", "--avatar", avatar, audio, "-o", output, *flags, **kwargs)

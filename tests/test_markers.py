@@ -105,8 +105,12 @@ def test_broken_twins_are_refused_by_the_runtime(tmp_path: Path) -> None:
     m1 = models.generator("M1")
     path = models.external_data(models.generator("random"), tmp_path, "g.onnx")
     image, audio = picture_and_audio(1)
-    for data in (models.future_opset(m1), models.self_made_op(m1), b""):
-        with pytest.raises(Exception, match=r"opset|not a registered|[Mm]odel"):
+    for data, said in (
+        (models.future_opset(m1), "opset"),
+        (models.self_made_op(m1), "not a registered"),
+        (b"", "No graph|[Mm]odel"),
+    ):
+        with pytest.raises(Exception, match=said):
             run(data, input=image, audio=audio)
     with pytest.raises(Exception, match="data"):
         ort.InferenceSession(str(path), providers=["CPUExecutionProvider"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -75,8 +76,13 @@ def dump(avatar: Path, wav: Path, folder: Path, edges: str) -> dict[str, np.ndar
     return {name: np.load(folder / f"{name}.npy") for name in names}
 
 
-def compare(avatar_dir: Path, wav: Path, folder: Path, edges: str) -> None:
-    """The gates of the project's promise, table by table, then picture by picture."""
+def compare(
+    avatar_dir: Path, wav: Path, folder: Path, edges: str, levels: int = 2
+) -> float:
+    """The gates of the project's promise, table by table, then picture by picture.
+
+    levels: how far a byte inside a box may be off. Returns the share of them off by more than 1.
+    """
     got = dump(avatar_dir, wav, folder, edges)
     avatar = pipeline.open_avatar(avatar_dir)
     want = pipeline.hear(avatar, wav, edges)
@@ -105,7 +111,7 @@ def compare(avatar_dir: Path, wav: Path, folder: Path, edges: str) -> None:
 
     pictures = sorted((folder / "frames").glob("*.png"))
     assert len(pictures) == want.frames
-    worst = 0
+    beyond_one = in_boxes = 0
     for i, (path, reference) in enumerate(
         zip(pictures, pipeline.draw(avatar, want), strict=True)
     ):
@@ -116,11 +122,13 @@ def compare(avatar_dir: Path, wav: Path, folder: Path, edges: str) -> None:
         assert box is not None
         x0, y0, x1, y1 = box
         inside = np.abs(picture[y0:y1, x0:x1].astype(int) - reference[y0:y1, x0:x1])
-        worst = max(worst, int(inside.max()))
-        assert worst <= 2, f"frame {i}: {worst} levels"
+        assert inside.max() <= levels, f"frame {i}: {inside.max()} levels"
+        beyond_one += int((inside > 1).sum())
+        in_boxes += inside.size
         picture[y0:y1, x0:x1] = reference[y0:y1, x0:x1]
         assert (picture == avatar.frame(index))[:y0].all(), f"frame {i} outside the box"
         assert (picture == reference).all(), f"frame {i} outside the box"
+    return beyond_one / in_boxes
 
 
 @pytest.mark.parametrize("edges", ["reference", "silence"])
@@ -134,10 +142,32 @@ def test_a_random_network_is_drawn_as_the_reference_draws_it(
 def test_the_demo_avatar_is_drawn_as_the_reference_draws_it(
     demo_png: Path, speech_wav: Path, tmp_path: Path
 ) -> None:
-    """The shipped models, 1280x720 pictures, the first 3 s of the sentence."""
+    """The shipped models, 1280x720 pictures, the first 3 s of the sentence.
+
+    A trained network amplifies: one level of noise in 5 in 100 bytes of its picture moves its output
+    by up to 3 levels, and the two cubic kernels are one level apart. Hence 3 here, almost nowhere.
+    """
     wav = tmp_path / "short.wav"
     lab.ffmpeg("-i", speech_wav, "-t", 3, "-c:a", "pcm_s16le", wav)
-    compare(demo_png, wav, tmp_path, "reference")
+    assert compare(demo_png, wav, tmp_path, "reference", levels=3) < 0.005
+
+
+def test_without_a_resize_the_demo_avatar_is_the_references_to_one_level(
+    demo_png: Path, speech_wav: Path, tmp_path: Path
+) -> None:
+    """Boxes of the network's own size: what is left is float rounding before truncation."""
+    face = tmp_path / "face"
+    shutil.copytree(demo_png, face)
+    generator = lab.read_manifest(face)["generator"]
+    side = generator["inner_px"] + 2 * generator["border_px"]
+    path = face / "boxes.json"
+    boxes = json.loads(path.read_text())
+    boxes["boxes"] = [[x, y, x + side, y + side] for x, y, _, _ in boxes["boxes"]]
+    path.write_text(json.dumps(boxes))
+    avatars.reseal(face)
+    wav = tmp_path / "short.wav"
+    lab.ffmpeg("-i", speech_wav, "-t", 1, "-c:a", "pcm_s16le", wav)
+    assert compare(face, wav, tmp_path, "reference", levels=1) == 0
 
 
 @pytest.mark.parametrize("samples", [3000, 3200, 3399, 16000, 16200])

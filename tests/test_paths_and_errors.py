@@ -61,8 +61,11 @@ def test_relative_paths_are_those_of_the_working_folder(
 ) -> None:
     """Case 72: nothing is resolved against another place."""
     shutil.copytree(tiny, tmp_path / "face")
-    lab.render(Path("./face"), "second.wav", "out.mp4", cwd=tmp_path)
+    lab.render("./face", "second.wav", "out.mp4", cwd=tmp_path)
     assert (tmp_path / "out.mp4").exists()
+    # A bare word is a name, never a folder that happens to lie here; the line says what to write.
+    run = lab.render("face", "second.wav", "b.mp4", ok=False, cwd=tmp_path)
+    lab.refused(run, "'face'", r"\./face")
 
 
 def test_a_zip_is_the_same_avatar(tiny: Path, second: Path, tmp_path: Path) -> None:
@@ -262,9 +265,16 @@ def test_a_reader_that_goes_away_ends_the_run_at_once(
 
 def test_no_arguments_and_help_and_version() -> None:
     """Usage errors are one line and exit code 2; help is no error."""
-    lab.refused(lab.lipcast(ok=False))
-    lab.refused(lab.lipcast("render", ok=False), "audio")
-    lab.refused(lab.lipcast("nonsense", ok=False), "nonsense")
+    for arguments, said in (
+        ((), "no command"),
+        (("nonsense",), "'nonsense'"),
+        (("--nonsense",), "--nonsense"),
+        (("render",), "audio"),
+        (("render", "a.wav", "--nonsense"), "--nonsense"),
+    ):
+        run = lab.lipcast(*arguments, ok=False)
+        lab.refused(run, said, "--help")
+        assert run.code == 2
     for flags in (
         ("--help",),
         ("render", "--help"),

@@ -33,7 +33,13 @@ int main(int argc, char** argv) {
   } catch (const CLI::CallForVersion& version) {
     return app.exit(version);
   } catch (const CLI::ParseError& error) {
-    return cli::Fail(cli::kExitUsage, std::string(error.what()) + " (lipcast --help)");
+    std::string reason = error.what();
+    if (app.get_subcommands().empty()) {
+      const bool none = app.remaining_size() == 0;
+      reason = (none ? "no command" : "'" + app.remaining().front() + "': no such command") +
+               "; want render, inspect, doctor or bench";
+    }
+    return cli::Fail(cli::kExitUsage, reason + " (lipcast --help)");
   } catch (const std::exception& error) {  // out of memory, a full disk under the C++ library
     return cli::Fail(cli::kExitFailure, error.what());
   }
