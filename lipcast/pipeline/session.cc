@@ -187,8 +187,7 @@ Status Session::Begin(uint64_t utterance, uint64_t generation, std::unique_lock<
   last_id_ = utterance;
   last_ended_ = false;
   room_.wait(lock, [&] {
-    return utterances_.size() + notices_.size() <= kMaxWaitingUtterances || !failure_.ok() ||
-           generation != generation_;
+    return utterances_.size() + notices_.size() <= kMaxWaitingUtterances || !failure_.ok();
   });
   LC_RETURN_IF_ERROR(failure_);
   if (generation != generation_) return {};

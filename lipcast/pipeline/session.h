@@ -83,8 +83,8 @@ struct SessionCounts {
 /// Look-ahead: a frame near a mouth that speaks is drawn from 0.45 s of audio after it, so the last
 ///           frames of an utterance come out once the next one's audio is in, or after Finish.
 /// Waiting:  Audio waits while the session holds 4 s of audio from the frame the reader is at, or
-///           64 utterances whose end the reader has not heard; Next waits for the next event.
-///           Nothing else waits. A reader that stops stops the writer.
+///           64 utterances whose end the reader has not heard, cleared ones too; Next waits for
+///           the next event. Nothing else waits. A reader that stops stops the writer.
 /// Memory:   the 4 s, one picture for each slot (batch * (workers + 2) + 4), 6 s of mono audio.
 /// Thread:   one writer (Audio, End, Finish) and one reader (Next); Clear and Cancel from anywhere.
 ///           Destroy it only when no other call is under way: Cancel wakes those who wait.

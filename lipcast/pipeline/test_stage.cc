@@ -4,6 +4,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <ostream>
 #include <sstream>
@@ -183,6 +185,23 @@ std::unique_ptr<Session> TestStage::Open(std::shared_ptr<const LoadedAvatar> ava
   auto session = engine_->Open(std::move(avatar), options);
   EXPECT_TRUE(session.ok()) << session.status().ToString();
   return *std::move(session);
+}
+
+Watchdog::Watchdog()
+    : thread_([this, test = testing::UnitTest::GetInstance()->current_test_info()->name()] {
+        std::unique_lock lock(mu_);
+        if (changed_.wait_for(lock, std::chrono::minutes(2), [&] { return over_; })) return;
+        std::fprintf(stderr, "%s hangs\n", test);
+        std::abort();
+      }) {}
+
+Watchdog::~Watchdog() {
+  {
+    const std::scoped_lock lock(mu_);
+    over_ = true;
+  }
+  changed_.notify_all();
+  thread_.join();
 }
 
 std::vector<std::byte> Speech(int64_t samples, uint32_t seed) {

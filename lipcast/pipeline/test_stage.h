@@ -1,5 +1,6 @@
 #pragma once
 
+#include <condition_variable>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -8,6 +9,7 @@
 #include <mutex>
 #include <span>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "lipcast/avatar/test_package.h"
@@ -78,6 +80,19 @@ class TestStage {
   CountingMetrics metrics_;
   NullLogSink log_;
   std::unique_ptr<Engine> engine_;
+};
+
+/// Ends the process when it is still there after two minutes: a test that hangs has failed.
+class Watchdog {
+ public:
+  Watchdog();
+  ~Watchdog();
+
+ private:
+  std::mutex mu_;
+  std::condition_variable changed_;
+  bool over_ = false;  // guarded by mu_
+  std::thread thread_;
 };
 
 /// Loud sound without a pause, s16 mono, never twice the same.
