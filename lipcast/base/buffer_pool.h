@@ -20,6 +20,7 @@ class BufferPool {
     Buffer() = default;
     Buffer(Buffer&& other) noexcept = default;
     Buffer& operator=(Buffer&& other) noexcept {
+      if (this == &other) return *this;
       Return();
       bytes_ = std::move(other.bytes_);
       core_ = std::move(other.core_);
