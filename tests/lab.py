@@ -6,6 +6,7 @@ import json
 import os
 import re
 import subprocess
+import sys
 import tempfile
 import threading
 from collections.abc import Iterable, Sequence
@@ -30,12 +31,11 @@ Bgr = npt.NDArray[np.uint8]
 
 @dataclass(frozen=True)
 class Run:
-    """One finished run. peak_kib: the largest resident size the kernel saw."""
+    """One finished run."""
 
     code: int
     stdout: bytes
     stderr: str
-    peak_kib: int
 
     @property
     def report(self) -> dict:
@@ -74,21 +74,32 @@ def lipcast(
         try:
             if stdin is not None:
                 feed(process, [stdin] if isinstance(stdin, bytes) else stdin)
-            _, status, usage = os.wait4(process.pid, 0)
-            process.returncode = os.waitstatus_to_exitcode(status)
+            process.wait()
         finally:
             timer.cancel()
         out.seek(0)
         err.seek(0)
-        run = Run(
-            process.returncode,
-            out.read(),
-            err.read().decode("utf-8", "replace"),
-            usage.ru_maxrss,
-        )
+        run = Run(process.returncode, out.read(), err.read().decode("utf-8", "replace"))
     if ok:
         assert run.code == 0, f"{' '.join(command)}\nexit {run.code}\n{run.stderr}"
     return run
+
+
+# A started program inherits the peak of the process that started it, so a small one must do that.
+PEAK_OF = """
+import resource, subprocess, sys
+code = subprocess.call(sys.argv[1:], stdout=subprocess.DEVNULL)
+print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
+sys.exit(code)
+"""
+
+
+def peak_kib(*arguments: object) -> int:
+    """Runs the binary, its standard output unread, and returns its largest resident size."""
+    command = [sys.executable, "-S", "-c", PEAK_OF, str(BINARY), *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, timeout=240)
+    assert done.returncode == 0, done.stderr.decode()
+    return int(done.stdout)
 
 
 def feed(

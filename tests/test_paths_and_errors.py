@@ -238,6 +238,15 @@ def test_an_output_that_cannot_be_is_refused(
     assert sorted(p.name for p in tmp_path.iterdir()) == before
 
 
+def test_standard_output_gets_y4m_unless_another_layout_is_asked(
+    tiny: Path, second: Path
+) -> None:
+    """As the help says."""
+    plain = lab.render(tiny, second, "-").stdout
+    assert plain.startswith(b"YUV4MPEG2 W64 H64 F25:1")
+    assert plain == lab.render(tiny, second, "-", lab.PIXELS, "y4m").stdout
+
+
 def test_a_full_disk_is_an_error_of_the_output(tiny: Path, second: Path) -> None:
     """/dev/full takes nothing."""
     run = lab.render(tiny, second, "/dev/full", lab.PIXELS, "bgr", ok=False)
@@ -289,7 +298,12 @@ def test_exit_codes_tell_what_was_wrong(
 ) -> None:
     """Documented: 2 option, 3 input, 4 output."""
     (tmp_path / "there.mp4").write_bytes(b"x")
-    assert lab.render(tiny, second, *RAW, "--fps", 0, ok=False).code == 2
+    usage = (("--fps", 0), ("--size", "1"), ("--batch", 99), ("--dump", "mel"))
+    for flags in usage:
+        assert lab.render(tiny, second, *RAW, *flags, ok=False).code == 2, flags
+    for flags in (("--crf", 99), ("--quality", 0)):
+        run = lab.render(tiny, second, tmp_path / "new.mp4", *flags, ok=False)
+        assert run.code == 2, flags
     assert lab.render(tiny, tmp_path / "none.wav", *RAW, ok=False).code == 3
     assert lab.render(tmp_path / "none", second, *RAW, ok=False).code == 3
     assert lab.render(tiny, second, tmp_path / "there.mp4", ok=False).code == 4

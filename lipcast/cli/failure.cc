@@ -15,6 +15,14 @@ int Fail(ExitCode code, const std::string& message) {
 
 int Fail(ExitCode code, const Status& status) { return Fail(code, status.message()); }
 
+int FailOutput(const Status& status) {
+  const std::string& reason = status.message();
+  const bool hint =
+      status.code() == Code::kAlreadyExists && reason.find("--overwrite") == std::string::npos;
+  return Fail(status.code() == Code::kInvalidArgument ? kExitUsage : kExitOutput,
+              reason + (hint ? " (--overwrite)" : ""));
+}
+
 ExitCode InputExit(const Status& status) {
   switch (status.code()) {
     case Code::kUnavailable:

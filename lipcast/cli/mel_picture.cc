@@ -11,11 +11,11 @@ namespace {
 constexpr int kPxPerBand = 4;
 constexpr int kMinWidthPx = 640;
 
-/// Dark blue over red to light yellow, even in brightness.
+/// Dark blue over red to light yellow, even in brightness. What is no number is the floor.
 void Colour(float level, uint8_t* bgr) {
   constexpr float kStops[5][3] = {
       {4, 12, 40}, {30, 40, 110}, {150, 50, 110}, {240, 130, 60}, {252, 245, 180}};
-  const float at = std::clamp((level + 4.0F) / 8.0F, 0.0F, 1.0F) * 4.0F;
+  const float at = std::min(4.0F, std::max(0.0F, (level + 4.0F) / 2.0F));
   const int low = std::min(3, static_cast<int>(at));
   const float part = at - static_cast<float>(low);
   for (int c = 0; c < 3; ++c) {

@@ -260,12 +260,12 @@ int Render::Run() {
   sink_options.threads = (*place)->engine->workers();
   sink_options.overwrite = args_.overwrite;
   auto sink = media::OpenSink(args_.output, args_.pixels, sink_options);
-  if (!sink.ok()) return Fail(kExitOutput, sink.status());
+  if (!sink.ok()) return FailOutput(sink.status());
   sink_ = *std::move(sink);
   options->pixels = sink_->wanted_format();
 
   auto dump = Dump::Create(args_.dump, args_.overwrite, avatar_->generator->context());
-  if (!dump.ok()) return Fail(kExitOutput, dump.status());
+  if (!dump.ok()) return FailOutput(dump.status());
   if (!args_.dump.empty()) options->tap = &(*dump)->tap;
   std::optional<HashWriter> hashes;
   if (!args_.frame_hashes.empty()) {
@@ -428,6 +428,7 @@ void AddRender(CLI::App& app, int& exit_code) {
       const std::filesystem::path audio(args->audio == "-" ? "speech" : args->audio);
       args->output = audio.filename().replace_extension(".mp4").string();
     }
+    if (args->output == "-" && args->pixels.empty()) args->pixels = "y4m";
     exit_code = Render(*args).Run();
   });
 }

@@ -1,9 +1,9 @@
 #include "lipcast/cli/report.h"
 
 #include <fmt/format.h>
-#include <sys/resource.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <fstream>
 #include <nlohmann/json.hpp>
 #include <thread>
@@ -45,9 +45,12 @@ std::string CpuName() {
 int CoreCount() { return static_cast<int>(std::thread::hardware_concurrency()); }
 
 double PeakRssMb() {
-  rusage usage{};
-  getrusage(RUSAGE_SELF, &usage);
-  return static_cast<double>(usage.ru_maxrss) / 1024.0;
+  // Not getrusage: a program inherits there the peak of the one that started it.
+  std::ifstream status("/proc/self/status");
+  for (std::string line; std::getline(status, line);) {
+    if (line.rfind("VmHWM:", 0) == 0) return std::strtod(line.c_str() + 6, nullptr) / 1024.0;
+  }
+  return 0;
 }
 
 nlohmann::json StagesJson(const StageTimes& times, int64_t frames) {

@@ -10,7 +10,7 @@ namespace lipcast::cli {
 /// What this process ran on, for every report.
 std::string CpuName();
 int CoreCount();
-double PeakRssMb();
+double PeakRssMb();  ///< of this process since its start; 0 where the system does not tell
 
 /// {"decode": 0.01, ...}: milliseconds of one frame, each stage summed over all threads.
 nlohmann::json StagesJson(const StageTimes& times, int64_t frames);
