@@ -1,0 +1,63 @@
+"""docs/cli.md says what --help says; docs/cases.md names tests that exist."""
+
+from __future__ import annotations
+
+import re
+
+import lab
+import pytest
+
+CLI = (lab.ROOT / "docs/cli.md").read_text("utf-8")
+COMMANDS = ("render", "inspect", "doctor", "bench")
+# "  -o,--output TEXT:{a,b}=default   text": the flags, then the default of capture_default_str.
+OPTION = re.compile(r"^  (-\S+)(?: +[A-Z]+\S*?(?:=(\S+))?)?(?:$| {2,})", re.MULTILINE)
+ROW = re.compile(r"^\| (`-[^|]*`) \| ([^|]*)\|", re.MULTILINE)
+
+
+def helped(command: str) -> dict[str, str]:
+    """--flag -> its default ("" where there is none), as the binary prints them."""
+    text = lab.lipcast(command, "--help").stdout.decode()
+    text = re.sub(r" in \[[^]]*\]", "", text)
+    return {
+        name: default
+        for names, default in OPTION.findall(text)
+        for name in names.split(",")
+    }
+
+
+def written(command: str) -> dict[str, str]:
+    """The same as docs/cli.md has it."""
+    section = CLI.split(f"\n## lipcast {command}\n")[1].split("\n## ")[0]
+    return {
+        name: default.strip().strip("`")
+        for names, default in ROW.findall(section)
+        for name in re.findall(r"`([^`]+)`", names)
+    }
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_the_page_names_every_flag_and_default_of_the_help_and_no_other(
+    command: str,
+) -> None:
+    found = helped(command)
+    assert {"--help", "-h"} < set(found)
+    assert written(command) == found
+
+
+def test_the_page_has_a_section_for_every_command() -> None:
+    text = lab.lipcast("--help").stdout.decode()
+    listed = re.findall(r"^  ([a-z]+) ", text.split("Subcommands:")[1], re.MULTILINE)
+    assert sorted(listed) == sorted(COMMANDS)
+    assert re.findall(r"^## lipcast (\w+)$", CLI, re.MULTILINE) == list(COMMANDS)
+
+
+def test_the_page_names_every_exit_code_of_the_source() -> None:
+    source = (lab.ROOT / "lipcast/cli/exit_codes.h").read_text()
+    codes = re.findall(r"^  kExit\w+ = (\d+),", source, re.MULTILINE)
+    assert re.findall(r"^\| (\d+) \|", CLI, re.MULTILINE) == codes
+
+
+def test_the_page_names_every_key_of_the_report(tiny, speech_wav, tmp_path) -> None:
+    told = lab.report(tiny, speech_wav, tmp_path / "a.mkv")
+    section = CLI.split("The report of `--json`")[1].split("\n## ")[0]
+    assert set(re.findall(r"`(\w+)`", section)) == set(told)
