@@ -6,7 +6,6 @@
 #include <atomic>
 #include <cstdlib>
 #include <new>
-#include <optional>
 #include <set>
 #include <thread>
 #include <type_traits>
@@ -113,7 +112,7 @@ TEST(BufferPool, KeepsABufferThatIsMovedOntoItself) {
 }
 
 TEST(BufferPool, MayGoBeforeItsBuffers) {
-  std::optional<BufferPool> pool(std::in_place, 16);
+  auto pool = std::make_unique<BufferPool>(16);
   Buffer buffer = pool->Take();
   pool.reset();
   std::ranges::fill(buffer.bytes(), uint8_t{3});
