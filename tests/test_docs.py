@@ -61,3 +61,46 @@ def test_the_page_names_every_key_of_the_report(tiny, speech_wav, tmp_path) -> N
     told = lab.report(tiny, speech_wav, tmp_path / "a.mkv")
     section = CLI.split("The report of `--json`")[1].split("\n## ")[0]
     assert set(re.findall(r"`(\w+)`", section)) == set(told)
+
+
+CASES = (lab.ROOT / "docs/cases.md").read_text("utf-8")
+NUMBERS = (
+    "1 2 5 6 7 8 9 10 14 15 17 18 20 22 23 24 25 26 29 34 37 38 39 56 57 59 61 62 64 65 67 68 69"
+    " 70 71 72 73"
+)
+
+
+def rows(title: str) -> dict[str, str]:
+    """First cell -> last cell of the table under that title."""
+    section = CASES.split(f"\n## {title}\n")[1].split("\n## ")[0]
+    return dict(re.findall(r"^\| (\w*\d+) \| .* \| (.*) \|$", section, re.MULTILINE))
+
+
+def test_every_test_named_for_a_case_exists() -> None:
+    named = re.findall(r"`([\w/]+\.\w+)::([\w.]+)`", CASES)
+    assert len(named) > 100
+    for path, name in named:
+        text = (lab.ROOT / path).read_text("utf-8")
+        suite, _, test = name.partition(".")
+        defined = (
+            rf"^def {name}\("
+            if path.endswith(".py")
+            else rf"^TEST\w*\({suite},\s+{test}\)"
+        )
+        assert re.search(defined, text, re.MULTILINE), f"{path}: no {name}"
+
+
+def test_every_case_and_every_fault_has_a_test_or_the_reason_why_not() -> None:
+    wanted = {
+        "Cases": NUMBERS.split(),
+        "Tests that must exist": [f"W{i}" for i in range(1, 7)]
+        + [f"P{i}" for i in range(1, 9)],
+        "Faults that must be impossible": [str(i) for i in range(1, 22)],
+    }
+    for title, numbers in wanted.items():
+        found = rows(title)
+        assert list(found) == numbers, title
+        for number, cell in found.items():
+            assert (
+                "::" in cell or "does not apply yet" in cell or "_bench.cc" in cell
+            ), number
