@@ -215,6 +215,10 @@ def test_an_existing_output_is_kept_unless_overwriting_is_asked(
     first.write_bytes(b"precious")
     lab.refused(lab.render(tiny, second, target, ok=False), "exist")
     assert first.read_bytes() == b"precious"
+    for flags in (("--frame-hashes", first), ("--dump", f"mel={first}")):
+        run = lab.render(tiny, second, *RAW, *flags, ok=False)
+        lab.refused(run, "exist", "--overwrite")
+        assert first.read_bytes() == b"precious"
     lab.render(tiny, second, target, "--overwrite")
     assert first.read_bytes() != b"precious"
 
@@ -251,6 +255,10 @@ def test_a_full_disk_is_an_error_of_the_output(tiny: Path, second: Path) -> None
     """/dev/full takes nothing."""
     run = lab.render(tiny, second, "/dev/full", lab.PIXELS, "bgr", ok=False)
     lab.refused(run, "full|space")
+    assert run.code == 4
+    run = lab.render(tiny, second, *RAW, "--frame-hashes", "/dev/full", ok=False)
+    lab.refused(run, "/dev/full")
+    assert run.code == 4
 
 
 def test_a_reader_that_goes_away_ends_the_run_at_once(

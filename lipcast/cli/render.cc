@@ -90,6 +90,7 @@ class HashWriter {
  public:
   explicit HashWriter(const std::string& path) : out_(path) {}
   bool ok() const { return out_.good(); }
+  bool Finish() { return out_.flush().good(); }
   void Write(int64_t index, const PictureView& picture) {
     unsigned char digest[EVP_MAX_MD_SIZE];
     unsigned int size = 0;
@@ -180,6 +181,7 @@ class Render {
 
  private:
   Status Drain(pipeline::Session& session, std::optional<int64_t> expected, HashWriter* hashes);
+  Status Write(const pipeline::Frame& frame);
   void PrintText() const;
   void PrintJson() const;
 
@@ -188,12 +190,12 @@ class Render {
   std::unique_ptr<pipeline::Session> session_;
   std::unique_ptr<media::VideoSink> sink_;
   RenderResult result_;
+  Status output_status_;
 };
 
 Status Render::Drain(pipeline::Session& session, std::optional<int64_t> expected,
                      HashWriter* hashes) {
   Progress progress(args_.quiet || args_.json);
-  StageTimes& times = session.times();
   while (!Interrupted()) {
     auto event = session.Next();
     if (!event.ok()) {
@@ -207,22 +209,30 @@ Status Render::Drain(pipeline::Session& session, std::optional<int64_t> expected
     if ((*event)->kind != pipeline::Event::Kind::kFrame) continue;
     const pipeline::Frame& frame = (*event)->frame;
     if (hashes != nullptr) hashes->Write(frame.index, frame.picture);
-    {
-      StageTimer timer(times, Stage::kEncode);
-      LC_RETURN_IF_ERROR(sink_->WriteFrame(frame.picture));
-    }
-    {
-      StageTimer timer(times, Stage::kMux);
-      LC_RETURN_IF_ERROR(sink_->WriteAudio(frame.sound));
+    output_status_ = Write(frame);
+    if (!output_status_.ok()) {
+      progress.Clear();
+      return output_status_;
     }
     progress.Update(frame.index + 1, session.total_frames() ? session.total_frames() : expected);
   }
   progress.Clear();
   result_.interrupted = Interrupted();
   result_.seconds = progress.seconds();
-  StageTimer timer(times, Stage::kMux);
-  LC_ASSIGN_OR_RETURN(result_.sink, sink_->Finish());
+  StageTimer timer(session.times(), Stage::kMux);
+  auto finished = sink_->Finish();
+  if (!finished.ok()) return output_status_ = finished.status();
+  result_.sink = *std::move(finished);
   return {};
+}
+
+Status Render::Write(const pipeline::Frame& frame) {
+  {
+    StageTimer timer(session_->times(), Stage::kEncode);
+    LC_RETURN_IF_ERROR(sink_->WriteFrame(frame.picture));
+  }
+  StageTimer timer(session_->times(), Stage::kMux);
+  return sink_->WriteAudio(frame.sound);
 }
 
 int Render::Run() {
@@ -269,6 +279,10 @@ int Render::Run() {
   if (!args_.dump.empty()) options->tap = &(*dump)->tap;
   std::optional<HashWriter> hashes;
   if (!args_.frame_hashes.empty()) {
+    std::error_code error;
+    if (!args_.overwrite && std::filesystem::is_regular_file(args_.frame_hashes, error)) {
+      return Fail(kExitOutput, "'" + args_.frame_hashes + "' exists; --overwrite replaces it");
+    }
     hashes.emplace(args_.frame_hashes);
     if (!hashes->ok()) return Fail(kExitOutput, "'" + args_.frame_hashes + "': cannot be written");
   }
@@ -287,8 +301,11 @@ int Render::Run() {
   StopWaiting();
   feeder.join();
   if (!status.ok()) {
-    const bool input = !feed_status.ok();
-    return Fail(input ? InputExit(status) : kExitFailure, status);
+    if (!output_status_.ok()) return Fail(kExitOutput, status);
+    return Fail(feed_status.ok() ? kExitFailure : InputExit(status), status);
+  }
+  if (hashes && !hashes->Finish()) {
+    return Fail(kExitOutput, "'" + args_.frame_hashes + "': writing failed");
   }
   if (options->tap != nullptr) {
     if (Status written = (*dump)->Finish(); !written.ok()) return Fail(kExitOutput, written);
