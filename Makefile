@@ -29,8 +29,12 @@ bench: setup-test build ## micro-benchmarks, then 500 frames stage by stage
 	@tools/run_benches
 
 .PHONY: lint
-lint: setup-lint ## format, layers, clang-tidy, ruff
+lint: setup-lint ## format, layers, ruff
 	@tools/lint
+
+.PHONY: tidy
+tidy: setup-lint ## clang-tidy over lipcast/ (about ten minutes)
+	@tools/lint --tidy
 
 .PHONY: fuzz
 fuzz: setup-fuzz ## libFuzzer targets, 60 s each

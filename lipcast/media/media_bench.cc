@@ -23,7 +23,7 @@ Picture TalkingHead(int number) {
   const double sway = 4 * std::sin(number * 0.11);
   for (int y = 0; y < kHeight; ++y) {
     for (int x = 0; x < kWidth; ++x) {
-      uint32_t hash = static_cast<uint32_t>(x * 374761393 + y * 668265263);
+      uint32_t hash = static_cast<uint32_t>(x) * 374761393u + static_cast<uint32_t>(y) * 668265263u;
       hash = (hash ^ (hash >> 13)) * 1274126177u;
       double level = 70 + 40 * std::sin(x * 0.01) * std::cos(y * 0.013) + (hash >> 29);
       const double dx = (x - 640 - sway) / 170, dy = (y - 330) / 230.0;

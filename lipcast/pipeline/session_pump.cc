@@ -70,7 +70,7 @@ Result<bool> Session::FeedTimeline() {
     if (restart_) return true;
     const int64_t waiting = ring_.end() - fed_bytes_;
     const auto whole = static_cast<size_t>(waiting / frame_bytes_ * frame_bytes_);
-    const auto take = std::min(whole, std::min(timeline_->BytesAccepted(), pump_bytes_.size()));
+    const auto take = std::min({whole, timeline_->BytesAccepted(), pump_bytes_.size()});
     if (take == 0) return false;
     bytes = std::span(pump_bytes_).first(take);
     ring_.Read(fed_bytes_, bytes);
