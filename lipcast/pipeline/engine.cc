@@ -38,7 +38,7 @@ Result<std::unique_ptr<Engine>> Engine::Create(const EngineOptions& options, Eng
 Result<std::shared_ptr<const LoadedAvatar>> Engine::LoadAvatar(
     const std::filesystem::path& path) const {
   return LoadedAvatar::Load(path, parts_.codecs, options_.avatar, *parts_.backend,
-                            options_.inference);
+                            options_.inference, options_.face_cache_bytes);
 }
 
 Result<std::unique_ptr<Session>> Engine::Open(std::shared_ptr<const LoadedAvatar> avatar,
@@ -49,7 +49,7 @@ Result<std::unique_ptr<Session>> Engine::Open(std::shared_ptr<const LoadedAvatar
 Result<std::shared_ptr<const LoadedAvatar>> LoadedAvatar::Load(
     const std::filesystem::path& path, const avatar::FrameCodecs& codecs,
     const avatar::LoadOptions& load_options, const inference::Backend& backend,
-    const inference::SessionOptions& options) {
+    const inference::SessionOptions& options, int64_t face_cache_bytes) {
   LC_ASSIGN_OR_RETURN(auto avatar, avatar::Avatar::Load(path, codecs, load_options));
   const avatar::Manifest& manifest = avatar->manifest();
   const std::string where = "avatar '" + manifest.name + "'";
@@ -68,7 +68,19 @@ Result<std::shared_ptr<const LoadedAvatar>> LoadedAvatar::Load(
       imaging::MouthCompositor::Create(manifest.generator.mouth, mask ? &*mask : nullptr);
   if (!compositor.ok()) return compositor.status().Prefixed(where);
   return std::shared_ptr<const LoadedAvatar>(std::make_shared<LoadedAvatar>(LoadedAvatar{
-      std::move(avatar), *std::move(generator), *std::move(compositor), backend.description()}));
+      std::move(avatar), *std::move(generator), *std::move(compositor), backend.description(),
+      std::make_unique<avatar::PictureCache>(face_cache_bytes)}));
+}
+
+Result<avatar::SharedPicture> LoadedAvatar::Face(int64_t index, const PictureView& frame,
+                                                 const Rect& box, imaging::Scratch& scratch) const {
+  if (avatar::SharedPicture known = faces->Get(index)) return known;
+  const int px = generator->layout().resized_px();
+  LC_ASSIGN_OR_RETURN(Picture face, Picture::Create(PixelFormat::kBgr24, px, px));
+  LC_RETURN_IF_ERROR(compositor.CropResized(frame, box, face.mutable_view(), scratch));
+  auto shared = std::make_shared<const Picture>(std::move(face));
+  faces->Put(index, shared);
+  return avatar::SharedPicture(shared);
 }
 
 }  // namespace lipcast::pipeline

@@ -23,6 +23,7 @@ struct EngineOptions {
   int workers = 0;  ///< 0: one per core
   avatar::LoadOptions avatar;
   inference::SessionOptions inference;
+  int64_t face_cache_bytes = int64_t{64} << 20;  ///< of each avatar: 760 faces at 168 px
 };
 
 /// What main builds and hands down. All must outlive the engine.

@@ -54,8 +54,9 @@ Status Paint(const LoadedAvatar& avatar, std::span<PaintJob> jobs, WorkerScratch
     if (job.weight <= 0.0F || !box) continue;
     {
       StageTimer timer(times, Stage::kResize);
-      LC_RETURN_IF_ERROR(
-          avatar.compositor.CropResized(source->view(), *box, resized(mouths), scratch.imaging));
+      LC_ASSIGN_OR_RETURN(const avatar::SharedPicture face,
+                          avatar.Face(job.background, source->view(), *box, scratch.imaging));
+      std::copy_n(face->data(), resized_bytes, resized(mouths).plane[0]);
     }
     {
       StageTimer timer(times, Stage::kPack);

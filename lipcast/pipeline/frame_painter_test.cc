@@ -272,6 +272,36 @@ TEST(FramePainter, OneNanSparesTheOthersOfItsGroup) {
   }
 }
 
+TEST(FramePainter, KeptFacesChangeNoByteAndStayInTheirBudget) {
+  const auto hashes_with = [](int64_t bytes, avatar::PictureCache::Stats* stats) {
+    StageOptions stage_options;
+    stage_options.face_cache_bytes = bytes;
+    TestStage stage(stage_options);
+    const auto avatar = stage.Load();
+    WorkerScratch scratch;
+    StageTimes times;
+    std::vector<uint64_t> hashes;
+    for (uint32_t lap = 0; lap < 3; ++lap) {  // the same faces under other sounds
+      std::vector<Canvas> canvases;
+      for (int64_t i = 0; i < 10; ++i) {
+        canvases.emplace_back(i, 1.0F, lap * 10 + static_cast<uint32_t>(i));
+      }
+      for (uint64_t hash : PaintAll(*avatar, canvases, scratch, times)) hashes.push_back(hash);
+    }
+    *stats = avatar->faces->stats();
+    return hashes;
+  };
+  avatar::PictureCache::Stats none, all, three;
+  const auto uncached = hashes_with(0, &none);
+  EXPECT_EQ(hashes_with(1 << 20, &all), uncached);
+  const int64_t face_bytes = all.bytes_held / 10;
+  EXPECT_EQ(hashes_with(3 * face_bytes, &three), uncached);
+  EXPECT_EQ(none.pictures, 0);
+  EXPECT_EQ(all.pictures, 10);
+  EXPECT_EQ(all.hits, 20);
+  EXPECT_EQ(three.bytes_peak, 3 * face_bytes);
+}
+
 TEST(FramePainter, PassesOnWhatWentWrong) {
   StageOptions stage_options;
   stage_options.generator = FailingGenerator(Status(Code::kResourceExhausted, "out of memory"));

@@ -132,6 +132,7 @@ TestStage::TestStage(StageOptions options) {
   backend_.models["audio_encoder.onnx"] = std::move(options.encoder);
   EngineOptions engine_options;
   engine_options.workers = options.workers;
+  engine_options.face_cache_bytes = options.face_cache_bytes;
   EngineParts parts;
   parts.backend = &backend_;
   parts.codecs.open_video = OpenNoise;

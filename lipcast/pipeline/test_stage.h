@@ -56,6 +56,7 @@ class CountingMetrics final : public Metrics {
 
 struct StageOptions {
   int workers = 2;
+  int64_t face_cache_bytes = EngineOptions{}.face_cache_bytes;
   inference::FakeModel generator = DetailGenerator();
   inference::FakeModel encoder = DetailEncoder();
   const Clock* clock = nullptr;  ///< a SteadyClock where unset
