@@ -14,7 +14,7 @@ struct MelBand {
 };
 
 /// The Slaney-scale, area-normalised triangles of `config`, over the kFftBins bins of its
-/// transform. `config` must be valid. Source: contract.md section 1; librosa.filters.mel is the
+/// transform. `config` must be valid. Source: docs/numerics.md 1; librosa.filters.mel is the
 /// oracle of the golden data.
 std::vector<MelBand> MakeSlaneyBank(const MelConfig& config);
 

@@ -17,7 +17,7 @@ enum class Padding {
 inline constexpr int kFftSize = 800;
 inline constexpr int kFftBins = kFftSize / 2 + 1;
 
-/// How PCM becomes log-mel frames. Source of the defaults: contract.md section 1.
+/// How PCM becomes log-mel frames. Source of the defaults: docs/numerics.md 1.
 struct MelConfig {
   int sample_rate_hz = 16'000;
   int window_samples = kFftSize;  // 50 ms, periodic Hann

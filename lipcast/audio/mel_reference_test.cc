@@ -11,7 +11,7 @@
 namespace lipcast::audio {
 namespace {
 
-constexpr double kTolerance = 1e-4;  // contract.md section 1
+constexpr double kTolerance = 1e-4;  // docs/numerics.md 1
 
 // The largest difference in each frame; as many as `golden` has.
 std::vector<double> FrameErrors(const std::vector<std::vector<double>>& mel,

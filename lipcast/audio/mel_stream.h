@@ -46,7 +46,7 @@ struct MelTimes {
 /// Memory: bounded; when full Push returns kResourceExhausted. No allocation after Create.
 /// Thread: one writer (Push, Finish, DropBefore, times). frames_ready() and Window() may be called,
 ///         and a view read, from any thread until DropBefore passes it.
-/// Source: contract.md section 1, within 1e-4 on every frame of speech. How the samples are cut
+/// Source: docs/numerics.md 1, within 1e-4 on every frame of speech. How the samples are cut
 ///         into pieces, and which frames share a batch, never changes a bit.
 class MelStream {
  public:

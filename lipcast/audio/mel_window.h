@@ -8,7 +8,7 @@
 
 namespace lipcast::audio {
 
-/// Which mel frames belong to which video frame. Source: contract.md section 2.
+/// Which mel frames belong to which video frame. Source: docs/numerics.md 2.
 
 /// Mel frames in one window.
 inline constexpr int kWindowFrames = 16;

@@ -13,7 +13,7 @@ namespace lipcast::avatar {
 inline constexpr size_t kMaxLandmarksBytes = size_t{1} << 20;
 
 /// The face box of one `.lms` text: a line "x y" per landmark, coordinates truncated to int,
-/// x0 = lms[1].x, y0 = lms[52].y, x1 = lms[31].x, y1 = y0 + (x1 - x0). Source: contract.md 3.
+/// x0 = lms[1].x, y0 = lms[52].y, x1 = lms[31].x, y1 = y0 + (x1 - x0). Source: docs/numerics.md 3.
 /// nullopt = no face (the frame passes untouched): empty text, fewer than 53 lines, a coordinate of
 /// the box that is NaN, infinite or beyond +-1,000,000, or a box without width.
 /// kInvalidArgument = not a landmarks file: a line that is not two numbers, or a text over

@@ -5,7 +5,7 @@
 
 namespace lipcast::avatar {
 
-/// Where the redrawn part sits inside the face box. Source: contract.md section 3.
+/// Where the redrawn part sits inside the face box. Source: docs/numerics.md 3.
 /// The box is resized to resized_px; the network sees and redraws the inner square
 /// [border_px, border_px + inner_px); the mask is what it is not shown of it.
 struct MouthLayout {

@@ -20,7 +20,7 @@ FeatureRing RingWith(int64_t windows, int64_t capacity) {
   return ring;
 }
 
-/// contract.md section 2 word for word: [copy of first, out(0) .. out(n - 1), copy of last], of
+/// docs/numerics.md 2 word for word: [copy of first, out(0) .. out(n - 1), copy of last], of
 /// which frame i takes rows i - 8 .. i + 7, zero outside.
 std::vector<float> PlainContext(int64_t frame, int64_t windows) {
   std::vector<int64_t> padded = {0};

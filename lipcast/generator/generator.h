@@ -13,7 +13,7 @@
 
 namespace lipcast::generator {
 
-/// Which feature rows one frame is drawn from, in the model's own time. Source: contract.md 2.
+/// Which feature rows one frame is drawn from, in the model's own time. Source: docs/numerics.md 2.
 /// Rows are [copy of the first, feature 0, feature 1, ...]; frame i takes rows
 /// [i - rows_before, i + rows_after], rows below 0 being zero.
 struct AudioContext {

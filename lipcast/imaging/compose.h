@@ -24,7 +24,7 @@ struct MouthPaste {
 ///         frame keeps its bytes.
 /// Errors: kInvalidArgument for formats, sizes, weights, and for a box not inside the frame.
 /// Thread: immutable, any number of threads, each with its own Scratch.
-/// Source: contract.md section 3.
+/// Source: docs/numerics.md 3.
 class MouthCompositor {
  public:
   /// `mask`, if not null, is kGray8 of inner_px square: 255 shows the new mouth, 0 the frame. It

@@ -9,7 +9,7 @@
 namespace lipcast::imaging {
 
 // Between a resized face box (kBgr24, layout.resized_px() square) and a network's planar floats.
-// S = layout.inner_px. Source: contract.md section 3. Any thread; nothing is allocated.
+// S = layout.inner_px. Source: docs/numerics.md 3. Any thread; nothing is allocated.
 // The caller vouches for sizes, and for a mask inside [0, S) x [0, S).
 
 /// Inner square -> [6][S][S]: the picture's B, G, R planes as float(v) / 255, then the same with

@@ -20,7 +20,7 @@
 
 namespace lipcast::pipeline {
 
-/// What a stream does at its ends. Source: contract.md 2.
+/// What a stream does at its ends. Source: docs/numerics.md 2.
 enum class Edges {
   kSilence,    ///< the audio is followed by silence; frames = ceil(duration * fps)
   kReference,  ///< the reference's clamping and frame count, for parity

@@ -2,7 +2,7 @@
 
 Run it with tools/setup's Python from this folder: python make_golden.py
 It reads speech.wav (kept here, see manifest.json), makes speechlike.wav, and writes the .npy files
-and manifest.json. Nothing here is copied from a model's code: the steps are contract.md section 1.
+and manifest.json. Nothing here is copied from a model's code: the steps are docs/numerics.md 1.
 """
 
 import hashlib
