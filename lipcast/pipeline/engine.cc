@@ -20,7 +20,12 @@ int WorkerCount(int wanted) {
 }  // namespace
 
 Engine::Engine(const EngineOptions& options, EngineParts parts)
-    : options_(options), parts_(std::move(parts)), executor_(WorkerCount(options.workers)) {}
+    : options_(options),
+      parts_(std::move(parts)),
+      executor_(WorkerCount(options.workers), [this](const char* what) {
+        parts_.metrics->Count("escaped_exceptions_total", 1);
+        parts_.log->Log(LogLevel::kError, "task_threw", {{"what", what}});
+      }) {}
 
 Result<std::unique_ptr<Engine>> Engine::Create(const EngineOptions& options, EngineParts parts) {
   if (options.workers < 0 || options.workers > kMaxWorkers) {

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <new>
 #include <set>
 #include <thread>
 
@@ -117,6 +118,14 @@ TEST(Engine, ASessionKeepsItsAvatarAlive) {
   EXPECT_EQ(Play(*session, Speech(6400)).frames.size(), 10);
   session = nullptr;
   EXPECT_TRUE(watch.expired());
+}
+
+TEST(Engine, AnExceptionOfATaskIsCountedAndTheWorkerServesOn) {
+  TestStage stage({.workers = 1});
+  const auto session = stage.Open(stage.Load());
+  stage.engine().executor().Post(TimePoint::min(), [](int) { throw std::bad_alloc(); });
+  EXPECT_EQ(Play(*session, Speech(16000)).frames.size(), 25);
+  EXPECT_EQ(stage.metrics().count("escaped_exceptions_total"), 1);
 }
 
 TEST(Engine, OneWorkerServesManySessionsReadInTurn) {

@@ -1,6 +1,7 @@
 #include "lipcast/pipeline/session.h"
 
 #include <algorithm>
+#include <array>
 #include <cstring>
 
 namespace lipcast::pipeline {
@@ -39,6 +40,16 @@ size_t RingBytes(const audio::AudioFormat& format) {
 size_t SoundBytes(const audio::AudioFormat& format, const Rational& fps) {
   return static_cast<size_t>((MulDivCeil(format.rate_hz, fps.den, fps.num) + 1) *
                              format.frame_bytes());
+}
+
+Event Notice(Event::Kind kind, uint64_t utterance, int64_t played_samples = 0,
+             bool interrupted = false) {
+  Event event;
+  event.kind = kind;
+  event.utterance = utterance;
+  event.played_samples = played_samples;
+  event.interrupted = interrupted;
+  return event;
 }
 
 int DispatchBatch(const SessionOptions& options, const LoadedAvatar& avatar, bool scaled) {
@@ -142,22 +153,6 @@ int64_t Session::FrameStartByte(int64_t frame) const {
 
 // ---------------------------------------------------------------- the writer's side
 
-/// Returns how many bytes a Clear meanwhile made late.
-Result<size_t> Session::Append(std::span<const std::byte> bytes, uint64_t generation,
-                               std::unique_lock<std::mutex>& lock) {
-  while (!bytes.empty()) {
-    room_.wait(lock,
-               [&] { return ring_.room() > 0 || !failure_.ok() || generation != generation_; });
-    LC_RETURN_IF_ERROR(failure_);
-    if (generation != generation_) break;
-    const size_t take = std::min(bytes.size(), ring_.room());
-    ring_.Append(bytes.first(take));
-    bytes = bytes.subspan(take);
-    SchedulePump();
-  }
-  return bytes.size();
-}
-
 void Session::EndNewest() {
   last_ended_ = true;
   if (utterances_.empty() || utterances_.back().end_sample) return;
@@ -177,33 +172,41 @@ void Session::Warn(std::string message) {
   event.kind = Event::Kind::kWarning;
   event.message = std::move(message);
   notices_.push_back(std::move(event));
-  available_.notify_all();
+  Changed();
 }
 
-Status Session::Begin(uint64_t utterance, uint64_t generation, std::unique_lock<std::mutex>& lock) {
+void Session::Changed() {
+  room_.notify_all();
+  available_.notify_all();
+  if (options_.wake) options_.wake();
+}
+
+void Session::Begin(uint64_t utterance) {
   EndNewest();
   const int64_t first_frame = FramesFor(received_samples(), options_.format.rate_hz, fps_);
   utterances_.push_back({utterance, first_frame, std::nullopt, false});
   last_id_ = utterance;
   last_ended_ = false;
-  room_.wait(lock, [&] {
-    return utterances_.size() + notices_.size() <= kMaxWaitingUtterances || !failure_.ok();
-  });
-  LC_RETURN_IF_ERROR(failure_);
-  if (generation != generation_) return {};
-  const std::vector<std::byte> silence(
-      static_cast<size_t>(FrameStartByte(first_frame) - ring_.end()),
-      SilenceByte(options_.format.type));
-  return Append(silence, generation, lock).status();
+  silence_to_ = FrameStartByte(first_frame);
 }
 
-Status Session::Audio(uint64_t utterance, std::span<const std::byte> bytes) {
-  std::unique_lock lock(mu_);
+/// Whether the newest utterance's audio may follow.
+bool Session::FillToFrameEdge() {
+  while (ring_.end() < silence_to_ && ring_.room() > 0) {
+    const std::array silence = {SilenceByte(options_.format.type)};
+    ring_.Append(silence);
+  }
+  return ring_.end() >= silence_to_;
+}
+
+Result<size_t> Session::TakeAudio(uint64_t utterance, std::span<const std::byte> bytes) {
   LC_RETURN_IF_ERROR(failure_);
   const std::string name = "utterance " + std::to_string(utterance);
+  const bool full = utterances_.size() + notices_.size() > kMaxWaitingUtterances;
   if (utterance != 0 && utterance <= cleared_up_to_) {
+    if (full) return 0;
     counts_.dropped_bytes += static_cast<int64_t>(bytes.size());
-    return {};
+    return bytes.size();
   }
   if (utterance == 0 || utterance < last_id_) {
     return Status(Code::kInvalidArgument, name + ": want " +
@@ -216,40 +219,76 @@ Status Session::Audio(uint64_t utterance, std::span<const std::byte> bytes) {
   if (utterance == last_id_ && last_ended_) {
     return Status(Code::kFailedPrecondition, name + ": audio after its end");
   }
-  const uint64_t generation = generation_;
-  if (utterance > last_id_) LC_RETURN_IF_ERROR(Begin(utterance, generation, lock));
-  LC_ASSIGN_OR_RETURN(const size_t late, Append(bytes, generation, lock));
-  counts_.dropped_bytes += static_cast<int64_t>(late);
-  return {};
+  if (full) {
+    waiting_id_ = utterance;
+    return 0;
+  }
+  if (utterance > last_id_) Begin(utterance);
+  if (!FillToFrameEdge()) return 0;
+  const size_t take = std::min(bytes.size(), ring_.room());
+  ring_.Append(bytes.first(take));
+  SchedulePump();
+  return take;
+}
+
+Status Session::Audio(uint64_t utterance, std::span<const std::byte> bytes) {
+  std::unique_lock lock(mu_);
+  while (true) {
+    LC_ASSIGN_OR_RETURN(const size_t taken, TakeAudio(utterance, bytes));
+    bytes = bytes.subspan(taken);
+    if (bytes.empty() && CanEnd(utterance)) return {};
+    room_.wait(lock);
+  }
+}
+
+Result<size_t> Session::TryAudio(uint64_t utterance, std::span<const std::byte> bytes) {
+  const std::lock_guard lock(mu_);
+  return TakeAudio(utterance, bytes);
+}
+
+/// Whether what came before the utterance, silence and waiting utterances, leaves it room.
+bool Session::CanEnd(uint64_t utterance) const {
+  return utterances_.size() + notices_.size() <= kMaxWaitingUtterances &&
+         (utterance <= cleared_up_to_ || (utterance <= last_id_ && ring_.end() >= silence_to_));
 }
 
 Status Session::End(uint64_t utterance) {
-  std::unique_lock lock(mu_);
-  LC_RETURN_IF_ERROR(failure_);
-  if (utterance != 0 && utterance <= cleared_up_to_) return {};
-  if (utterance == 0 || utterance > last_id_) {  // ended before a byte of it: it has no frame
-    lock.unlock();
+  while (true) {
+    LC_ASSIGN_OR_RETURN(const bool ended, TryEnd(utterance));
+    if (ended) return {};
     LC_RETURN_IF_ERROR(Audio(utterance, {}));
-    lock.lock();
   }
-  if (utterance != last_id_ || utterance <= cleared_up_to_) return {};
+}
+
+Result<bool> Session::TryEnd(uint64_t utterance) {
+  const std::lock_guard lock(mu_);
+  LC_RETURN_IF_ERROR(failure_);
+  if (utterance != 0 && utterance <= cleared_up_to_) return true;
+  if (utterance == 0 || utterance > last_id_ || !CanEnd(utterance)) {
+    LC_RETURN_IF_ERROR(TakeAudio(utterance, {}).status());  // ended before a byte: no frame
+    if (!CanEnd(utterance)) return false;
+  }
+  if (utterance != last_id_) return true;
   EndNewest();
   SchedulePump();
-  available_.notify_all();
-  return {};
+  Changed();
+  return true;
 }
 
 Status Session::Finish() {
   std::unique_lock lock(mu_);
   LC_RETURN_IF_ERROR(failure_);
   if (end_sample_) return {};
+  if (!CanEnd(last_id_)) {
+    return Status(Code::kFailedPrecondition, "the end of the session: audio is still waiting");
+  }
   EndNewest();
   end_sample_ = received_samples();
   if (edges_ == Edges::kSilence) {
     total_frames_ = FramesFor(*end_sample_, options_.format.rate_hz, fps_);
   }
   SchedulePump();
-  available_.notify_all();
+  Changed();
   return {};
 }
 
@@ -264,23 +303,21 @@ Result<ClearPoint> Session::Clear() {
   const int64_t position = FirstSample(next_out_, rate_hz, fps_);
   for (const Utterance& utterance : utterances_) {
     const int64_t start = FirstSample(utterance.first_frame, rate_hz, fps_);
-    Event event;
-    event.utterance = utterance.id;
-    if (!utterance.started) {
-      event.kind = Event::Kind::kStarted;
-      notices_.push_back(std::move(event));
-      event = {};
-      event.utterance = utterance.id;
-    }
-    event.kind = Event::Kind::kFinished;
-    event.played_samples =
+    const int64_t played =
         std::max<int64_t>(0, std::min(position, utterance.end_sample.value_or(position)) - start);
-    event.interrupted =
+    const bool interrupted =
         !utterance.end_sample || next_out_ < FramesFor(*utterance.end_sample, rate_hz, fps_);
-    if (event.interrupted && point.utterance == 0) point = {utterance.id, event.played_samples};
-    notices_.push_back(std::move(event));
+    if (interrupted && point.utterance == 0) point = {utterance.id, played};
+    if (!utterance.started) notices_.push_back(Notice(Event::Kind::kStarted, utterance.id));
+    notices_.push_back(Notice(Event::Kind::kFinished, utterance.id, played, interrupted));
   }
   utterances_.clear();
+  if (waiting_id_ > last_id_) {
+    notices_.push_back(Notice(Event::Kind::kStarted, waiting_id_));
+    notices_.push_back(Notice(Event::Kind::kFinished, waiting_id_, 0, true));
+    if (point.utterance == 0) point = {waiting_id_, 0};
+    last_id_ = waiting_id_;
+  }
   cleared_up_to_ = last_id_;
   for (Slot& slot : slots_) {
     slot.state = Slot::State::kEmpty;
@@ -288,17 +325,44 @@ Result<ClearPoint> Session::Clear() {
   }
   next_dispatch_ = next_out_;
   ring_.ResetAt(FrameStartByte(next_out_));
-  fed_bytes_ = ring_.end();
+  fed_bytes_ = silence_to_ = ring_.end();
   edges_ = Edges::kSilence;
   if (end_sample_) {
     end_sample_ = received_samples();
     total_frames_ = next_out_;
   }
-  restart_ = true;
+  restart_ = next_out_;
   SchedulePump();
-  room_.notify_all();
-  available_.notify_all();
+  Changed();
   return point;
+}
+
+Status Session::TakeBackUndrawn() {
+  const std::lock_guard lock(mu_);
+  LC_RETURN_IF_ERROR(failure_);
+  LC_ENSURE(!end_sample_ && edges_ == Edges::kSilence);
+  int64_t cut = next_out_;
+  while (cut < next_dispatch_ && SlotOf(cut).state == Slot::State::kDone) ++cut;
+  const int64_t cut_byte = FrameStartByte(cut);
+  if (ring_.end() <= cut_byte) return {};
+  ++generation_;
+  for (int64_t i = cut; i < next_dispatch_; ++i) {
+    SlotOf(i).state = Slot::State::kEmpty;
+    SlotOf(i).picture = {};
+  }
+  next_dispatch_ = cut;
+  ring_.DropAfter(cut_byte);
+  fed_bytes_ = std::min(fed_bytes_, cut_byte);
+  silence_to_ = cut_byte;
+  while (!utterances_.empty() && utterances_.back().first_frame >= cut) utterances_.pop_back();
+  if (!utterances_.empty()) {
+    int64_t& end = utterances_.back().end_sample.emplace(received_samples());
+    end = std::min(end, received_samples());
+  }
+  last_ended_ = true;
+  restart_ = cut;
+  SchedulePump();
+  return {};
 }
 
 void Session::Cancel(Status why) {
@@ -310,8 +374,7 @@ void Session::Fail(Status why) {
   if (!failure_.ok()) return;
   failure_ = std::move(why);
   ++generation_;
-  room_.notify_all();
-  available_.notify_all();
+  Changed();
 }
 
 SessionCounts Session::counts() const {

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -35,6 +36,10 @@ struct SessionOptions {
   double silence_dbfs = -52.0;  ///< -200..0: a model frame quieter than this is silent
   int batch = 1;                ///< frames a worker draws at a time, 1..32
   FeedTap* tap = nullptr;       ///< not owned
+  int ahead = 0;  ///< frames drawn before the reader asks, at most; 0: as many as there is room for
+  /// For callers who do not wait: a Try call may now do more than before, other than by what the
+  /// caller's own calls did. From any thread, with the session's lock held: must only post.
+  std::function<void()> wake;
 
   Status Validate() const;
 };
@@ -44,6 +49,7 @@ struct Frame {
   int64_t index = 0;                 ///< its pts is index / fps
   uint64_t utterance = 0;            ///< 0: of none
   bool speaking = false;             ///< the mouth is (partly) the model's
+  bool drawn = true;                 ///< false: taken before it was ready, without a picture
   int64_t background = 0;            ///< which avatar frame stands behind it
   PictureView picture;               ///< lives as long as this object
   std::span<const std::byte> sound;  ///< samples [FirstSample(i), FirstSample(i + 1)), as they came
@@ -60,6 +66,9 @@ struct Event {
   std::string message;         ///< kWarning
 };
 
+/// What a Try call for the next event found.
+enum class Poll { kEvent, kLater, kEnd };
+
 /// Where a clear cut the stream.
 struct ClearPoint {
   uint64_t utterance = 0;      ///< the one that was cut; 0 if none was under way
@@ -69,6 +78,7 @@ struct ClearPoint {
 struct SessionCounts {
   int64_t frames = 0;             ///< given out
   int64_t generated = 0;          ///< of them with a mouth by the model
+  int64_t undrawn = 0;            ///< of them taken before they were ready
   int64_t not_finite_frames = 0;  ///< the model gave NaN or Inf, the source was shown
   int64_t dropped_bytes = 0;      ///< of cleared utterances, come too late; of incomplete samples
   int64_t picture_allocations = 0;
@@ -84,7 +94,8 @@ struct SessionCounts {
 ///           frames of an utterance come out once the next one's audio is in, or after Finish.
 /// Waiting:  Audio waits while the session holds 4 s of audio from the frame the reader is at, or
 ///           64 utterances whose end the reader has not heard, cleared ones too; Next waits for
-///           the next event. Nothing else waits. A reader that stops stops the writer.
+///           the next event. Nothing else waits. A reader that stops stops the writer. TryAudio,
+///           TryEnd and TryNext are the same without waiting.
 /// Memory:   the 4 s, one picture for each slot (batch * (workers + 2) + 4), 6 s of mono audio.
 /// Thread:   one writer (Audio, End, Finish) and one reader (Next); Clear and Cancel from anywhere.
 ///           Destroy it only when no other call is under way: Cancel wakes those who wait.
@@ -100,7 +111,10 @@ class Session {
   /// status. kInvalidArgument: an id below the newest. kFailedPrecondition: after its End, after
   /// Finish.
   Status Audio(uint64_t utterance, std::span<const std::byte> bytes);
-  Status End(uint64_t utterance);  ///< OK also where it has ended or was cleared
+  /// Takes what there is room for and returns how many bytes that were.
+  Result<size_t> TryAudio(uint64_t utterance, std::span<const std::byte> bytes);
+  Status End(uint64_t utterance);           ///< OK also where it has ended or was cleared
+  Result<bool> TryEnd(uint64_t utterance);  ///< false: no room yet, ask again after a wake
   /// No more utterances: Next ends after the last frame.
   Status Finish();
 
@@ -108,11 +122,17 @@ class Session {
   /// dropped too. The next frame continues the picture and the sound where the reader stands. Every
   /// utterance cut is started and finished, interrupted. Reference edges become kSilence.
   Result<ClearPoint> Clear();
+  /// Takes back the audio behind the frames that are drawn already, quietly: its utterances get no
+  /// further event. For audio that nobody is waiting for, silence that makes room for speech.
+  Status TakeBackUndrawn();
   /// Ends the stream at once; Next then returns `why`.
   void Cancel(Status why);
 
   /// The next event in order; nullopt after the last.
   Result<std::optional<Event>> Next();
+  /// kEvent fills `event`. With `even_undrawn` a frame whose sound is whole leaves now, drawn or
+  /// not: for readers with a deadline.
+  Result<Poll> TryNext(Event* event, bool even_undrawn = false);
 
   const Rational& fps() const { return fps_; }
   int width() const { return width_; }
@@ -127,6 +147,7 @@ class Session {
   struct Slot {  // one output frame on its way, at index % slots
     enum class State { kEmpty, kDrawing, kDone };
     State state = State::kEmpty;
+    int64_t index = -1;  // of the frame; an older frame's drawing finds another here
     BufferPool::Buffer picture;
     int64_t background = 0;
     bool speaking = false;
@@ -156,17 +177,20 @@ class Session {
 
   // Called with mu_ held.
   void SchedulePump();
-  Status Begin(uint64_t utterance, uint64_t generation, std::unique_lock<std::mutex>& lock);
-  Result<size_t> Append(std::span<const std::byte> bytes, uint64_t generation,
-                        std::unique_lock<std::mutex>& lock);
+  Result<size_t> TakeAudio(uint64_t utterance, std::span<const std::byte> bytes);
+  void Begin(uint64_t utterance);
+  bool FillToFrameEdge();
+  bool CanEnd(uint64_t utterance) const;
   void EndNewest();
+  void Changed();
+  Slot& SlotOf(int64_t frame) { return slots_[static_cast<size_t>(frame) % slots_.size()]; }
   void Warn(std::string message);
   void Fail(Status why);
   bool Ended() const { return total_frames_ && next_out_ >= *total_frames_; }
   int64_t received_samples() const { return ring_.end() / frame_bytes_; }
   int64_t FrameStartByte(int64_t frame) const;
-  std::optional<Event> TakeEvent();
-  Event TakeFrame();
+  std::optional<Event> TakeEvent(bool even_undrawn);
+  Event TakeFrame(bool drawn);
 
   // On a worker. Only one Pump runs at a time; it alone touches timeline_.
   void Pump();
@@ -208,6 +232,8 @@ class Session {
   std::vector<Utterance> utterances_;
   uint64_t cleared_up_to_ = 0;  // ids
   uint64_t last_id_ = 0;        // the newest begun
+  uint64_t waiting_id_ = 0;     // the newest that found no room to begin
+  int64_t silence_to_ = 0;      // byte where its audio begins; up to there is silence
   bool last_ended_ = false;
   Edges edges_;
   std::optional<int64_t> end_sample_;    // set by Finish
@@ -217,7 +243,7 @@ class Session {
   int64_t next_dispatch_ = 0;  // output frame
   int64_t next_out_ = 0;
   uint64_t generation_ = 0;
-  bool restart_ = false;
+  std::optional<int64_t> restart_;  // the frame at which the timeline starts anew
   bool pump_scheduled_ = false, pump_again_ = false;
   int tasks_ = 0;    // pump and draw tasks posted and not finished
   int drawing_ = 0;  // of them draw tasks

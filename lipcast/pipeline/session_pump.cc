@@ -42,7 +42,7 @@ Result<bool> Session::PumpOnce() {
   {
     std::lock_guard lock(mu_);
     if (!failure_.ok()) return false;
-    if (std::exchange(restart_, false)) restart_at = next_out_;
+    restart_at = std::exchange(restart_, std::nullopt);
   }
   if (restart_at) LC_RETURN_IF_ERROR(RestartTimeline(*restart_at));
   LC_ASSIGN_OR_RETURN(const bool fed, FeedTimeline());
@@ -96,7 +96,7 @@ Result<bool> Session::FinishTimeline() {
     if (!frames || total_frames_ || restart_) return false;
     total_frames_ = MulDivFloor(*frames * avatar_->generator->context().fps.den, fps_.num,
                                 avatar_->generator->context().fps.num * fps_.den);
-    available_.notify_all();
+    Changed();
     return true;
   }
   int64_t model_frames = 0;
@@ -140,7 +140,9 @@ Result<bool> Session::Dispatch() {
       // Reference edges: once counted, every frame is ready and only the total says which exist.
       if (timeline_->reference_frames() && !total_frames_) break;
       index = next_dispatch_;
-      limit = next_out_ + static_cast<int64_t>(slots_.size());
+      limit =
+          next_out_ + static_cast<int64_t>(options_.ahead > 0 ? static_cast<size_t>(options_.ahead)
+                                                              : slots_.size());
       generation = generation_;
       total = total_frames_ ? *total_frames_
                             : FramesFor(received_samples(), options_.format.rate_hz, fps_);
@@ -185,10 +187,11 @@ Result<bool> Session::Dispatch() {
     {
       std::lock_guard lock(mu_);
       if (generation_ != generation) continue;  // cleared meanwhile: restart_ ends the loop
-      for (int64_t i = index; i < index + count; ++i) {
-        slots_[static_cast<size_t>(i) % slots_.size()].state = Slot::State::kDrawing;
+      for (int64_t i = std::max(index, next_out_); i < index + count; ++i) {
+        SlotOf(i).state = Slot::State::kDrawing;
+        SlotOf(i).index = i;
       }
-      next_dispatch_ = index + count;
+      next_dispatch_ = std::max(next_dispatch_, index + count);
     }
     timeline_->DropBefore(MapFrame(index + count, fps_, model_fps));
     if (group.used == static_cast<size_t>(batch_)) Post(std::exchange(open_group_, nullptr));
@@ -246,8 +249,12 @@ void Session::Draw(Group& group, int worker) {
         const PaintJob& job = group.jobs[i];
         if (job.not_finite > 0) not_finite += group.copies[i].count;
         for (int c = 0; c < group.copies[i].count; ++c) {
-          Slot& slot = slots_[static_cast<size_t>(group.copies[i].first + c) % slots_.size()];
-          slot.picture = std::move(group.pictures[c == 0 ? i : copy++]);
+          Slot& slot = SlotOf(group.copies[i].first + c);
+          BufferPool::Buffer& picture = group.pictures[c == 0 ? i : copy++];
+          if (slot.index != group.copies[i].first + c || slot.state != Slot::State::kDrawing) {
+            continue;  // the reader could not wait for it
+          }
+          slot.picture = std::move(picture);
           slot.background = job.background;
           slot.speaking = job.generated;
           slot.state = Slot::State::kDone;
@@ -261,7 +268,7 @@ void Session::Draw(Group& group, int worker) {
   std::lock_guard lock(mu_);
   group.busy = false;
   --drawing_;
-  available_.notify_all();
+  Changed();
   if (failure_.ok()) SchedulePump();
   if (--tasks_ == 0) idle_.notify_all();
 }

@@ -9,14 +9,24 @@ namespace lipcast::pipeline {
 Result<std::optional<Event>> Session::Next() {
   std::unique_lock lock(mu_);
   while (true) {
-    if (auto event = TakeEvent()) return event;
+    if (auto event = TakeEvent(false)) return event;
     if (!failure_.ok()) return failure_;
     if (Ended() && utterances_.empty()) return std::optional<Event>();
     available_.wait(lock);
   }
 }
 
-std::optional<Event> Session::TakeEvent() {
+Result<Poll> Session::TryNext(Event* event, bool even_undrawn) {
+  std::unique_lock lock(mu_);
+  if (auto next = TakeEvent(even_undrawn)) {
+    *event = *std::move(next);
+    return Poll::kEvent;
+  }
+  LC_RETURN_IF_ERROR(failure_);
+  return Ended() && utterances_.empty() ? Poll::kEnd : Poll::kLater;
+}
+
+std::optional<Event> Session::TakeEvent(bool even_undrawn) {
   if (!notices_.empty()) {
     std::optional<Event> event(std::move(notices_.front()));
     notices_.pop_front();
@@ -24,8 +34,9 @@ std::optional<Event> Session::TakeEvent() {
     return event;
   }
   if (!failure_.ok()) return std::nullopt;
-  const bool drawn =
-      slots_[static_cast<size_t>(next_out_) % slots_.size()].state == Slot::State::kDone;
+  const bool drawn = SlotOf(next_out_).state == Slot::State::kDone;
+  const bool ready = drawn || (even_undrawn && !Ended() &&
+                               (total_frames_ || ring_.end() >= FrameStartByte(next_out_ + 1)));
   if (!utterances_.empty()) {
     Utterance& front = utterances_.front();
     // Reference edges end sooner than the audio: what is left then is over too.
@@ -34,7 +45,7 @@ std::optional<Event> Session::TakeEvent() {
         (Ended() || next_out_ >= FramesFor(*front.end_sample, options_.format.rate_hz, fps_));
     Event event;
     event.utterance = front.id;
-    if (!front.started && (over || (drawn && front.first_frame <= next_out_))) {
+    if (!front.started && (over || (ready && front.first_frame <= next_out_))) {
       front.started = true;
       event.kind = Event::Kind::kStarted;
       return event;
@@ -48,21 +59,24 @@ std::optional<Event> Session::TakeEvent() {
       return event;
     }
   }
-  if (!drawn) return std::nullopt;
-  return TakeFrame();
+  if (!ready) return std::nullopt;
+  return TakeFrame(drawn);
 }
 
-Event Session::TakeFrame() {
-  Slot& slot = slots_[static_cast<size_t>(next_out_) % slots_.size()];
+Event Session::TakeFrame(bool drawn) {
+  Slot& slot = SlotOf(next_out_);
   Event event;
   Frame& frame = event.frame;
   frame.index = next_out_;
   frame.utterance = utterances_.empty() ? 0 : utterances_.front().id;
-  frame.speaking = slot.speaking;
-  frame.background = slot.background;
-  frame.picture_buffer = std::move(slot.picture);
-  frame.picture = PackedView(options_.pixels, width_, height_,
-                             static_cast<const uint8_t*>(frame.picture_buffer.data()));
+  frame.drawn = drawn;
+  if (drawn) {
+    frame.speaking = slot.speaking;
+    frame.background = slot.background;
+    frame.picture_buffer = std::move(slot.picture);
+    frame.picture = PackedView(options_.pixels, width_, height_,
+                               static_cast<const uint8_t*>(frame.picture_buffer.data()));
+  }
   const int64_t begin = FrameStartByte(next_out_);
   const int64_t whole = received_samples() * frame_bytes_;
   const int64_t end = std::min(FrameStartByte(next_out_ + 1), whole);
@@ -74,7 +88,9 @@ Event Session::TakeFrame() {
   ring_.DropBefore(std::min(end, fed_bytes_));
   slot.state = Slot::State::kEmpty;
   ++next_out_;
+  next_dispatch_ = std::max(next_dispatch_, next_out_);
   ++counts_.frames;
+  if (!drawn) ++counts_.undrawn;
   if (frame.speaking) ++counts_.generated;
   room_.notify_all();
   SchedulePump();

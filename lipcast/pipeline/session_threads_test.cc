@@ -148,7 +148,7 @@ TEST(SessionThreads, CancelMayComeAtAnyTime) {
   for (int round = 0; round < 60; ++round) {
     const Watchdog watchdog;
     auto session = stage.Open(avatar);
-    const size_t pause = random() % 2000;
+    const size_t pause = random() % 300;
     std::latch going(1);
     std::thread canceller([&] {
       going.wait();
