@@ -1,12 +1,15 @@
 #include "lipcast/server/server_config.h"
 
+#include <arpa/inet.h>
 #include <fmt/format.h>
-#include <yaml-cpp/yaml.h>
+#include <netinet/in.h>
 
 #include <algorithm>
+#include <cctype>
 #include <charconv>
-#include <fstream>
 #include <sstream>
+
+#include "lipcast/avatar/package_path.h"
 
 namespace lipcast::server {
 namespace {
@@ -17,78 +20,97 @@ Status Refuse(const std::string& key, const std::string& found, const std::strin
   return Status(Code::kInvalidArgument, key + " = " + found + ": want " + wanted);
 }
 
-Result<std::string> OneWord(const std::string& key, const Words& words) {
-  if (words.size() != 1) return Refuse(key, "a list", "one value");
-  return words[0];
+std::string InQuotes(const std::string& text) { return "'" + avatar::ShownText(text, 80) + "'"; }
+
+bool IsOneLine(const std::string& text) {
+  return avatar::IsUtf8(text) && std::ranges::none_of(text, [](char c) {
+           return static_cast<unsigned char>(c) < ' ' || c == '\x7f';
+         });
+}
+
+/// A key of one word: parse(config, word) says whether it took it.
+template <typename Parse, typename Show>
+ConfigKey WordKey(const std::string& name, std::string help, const std::string& wanted, Parse parse,
+                  Show show) {
+  ConfigKey key;
+  key.name = name;
+  key.help = std::move(help);
+  key.wanted = wanted;
+  key.set = [=](ServerConfig& config, const Words& words) -> Status {
+    if (words.size() != 1) return Refuse(name, "a list", wanted);
+    return parse(config, words[0]) ? Status() : Refuse(name, InQuotes(words[0]), wanted);
+  };
+  key.get = [=](const ServerConfig& config) { return Words{show(config)}; };
+  return key;
 }
 
 template <typename Number>
-ConfigKey NumberKey(std::string name, Number ServerConfig::*field, int64_t low, int64_t high,
+ConfigKey NumberKey(const std::string& name, Number ServerConfig::*field, int64_t low, int64_t high,
                     std::string help) {
-  ConfigKey key;
-  key.name = name;
-  key.help = help + fmt::format(" ({}..{})", low, high);
-  key.set = [=](ServerConfig& config, const Words& words) -> Status {
-    LC_ASSIGN_OR_RETURN(const std::string text, OneWord(name, words));
-    int64_t value = 0;
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-    if (error != std::errc() || end != text.data() + text.size() || value < low || value > high) {
-      return Refuse(name, "'" + text + "'", fmt::format("a whole number, {}..{}", low, high));
-    }
-    config.*field = static_cast<Number>(value);
-    return {};
-  };
-  key.get = [=](const ServerConfig& config) { return Words{std::to_string(config.*field)}; };
+  ConfigKey key = WordKey(
+      name, std::move(help), fmt::format("a whole number, {}..{}", low, high),
+      [=](ServerConfig& config, const std::string& text) {
+        int64_t value = 0;
+        const char* const last = text.data() + text.size();
+        const auto [end, error] = std::from_chars(text.data(), last, value);
+        if (error != std::errc() || end != last || value < low || value > high) return false;
+        config.*field = static_cast<Number>(value);
+        return true;
+      },
+      [=](const ServerConfig& config) { return std::to_string(config.*field); });
+  key.range = {low, high};
   return key;
 }
 
-ConfigKey TextKey(std::string name, std::string ServerConfig::*field, std::string help) {
-  ConfigKey key;
-  key.name = name;
-  key.help = std::move(help);
-  key.set = [=](ServerConfig& config, const Words& words) -> Status {
-    LC_ASSIGN_OR_RETURN(config.*field, OneWord(name, words));
-    return {};
-  };
-  key.get = [=](const ServerConfig& config) { return Words{config.*field}; };
+ConfigKey TextKey(const std::string& name, std::string ServerConfig::*field, std::string help) {
+  ConfigKey key = WordKey(
+      name, std::move(help), "one line of UTF-8 text",
+      [=](ServerConfig& config, const std::string& text) {
+        if (!IsOneLine(text)) return false;
+        config.*field = text;
+        return true;
+      },
+      [=](const ServerConfig& config) { return config.*field; });
+  key.text = true;
   return key;
 }
 
-ConfigKey ChoiceKey(std::string name, std::string ServerConfig::*field, Words choices,
+ConfigKey ChoiceKey(const std::string& name, std::string ServerConfig::*field, const Words& choices,
                     std::string help) {
-  ConfigKey key =
-      TextKey(name, field, help + " (" + fmt::format("{}", fmt::join(choices, ", ")) + ")");
-  key.set = [=](ServerConfig& config, const Words& words) -> Status {
-    LC_ASSIGN_OR_RETURN(const std::string text, OneWord(name, words));
-    if (std::ranges::find(choices, text) == choices.end()) {
-      return Refuse(name, "'" + text + "'", fmt::format("{}", fmt::join(choices, ", ")));
-    }
-    config.*field = text;
-    return {};
-  };
-  return key;
+  return WordKey(
+      name, std::move(help), fmt::format("one of {}", fmt::join(choices, ", ")),
+      [=](ServerConfig& config, const std::string& text) {
+        if (std::ranges::find(choices, text) == choices.end()) return false;
+        config.*field = text;
+        return true;
+      },
+      [=](const ServerConfig& config) { return config.*field; });
 }
 
-ConfigKey BoolKey(std::string name, bool ServerConfig::*field, std::string help) {
+ConfigKey BoolKey(const std::string& name, bool ServerConfig::*field, std::string help) {
+  return WordKey(
+      name, std::move(help), "true or false",
+      [=](ServerConfig& config, const std::string& text) {
+        if (text != "true" && text != "false") return false;
+        config.*field = text == "true";
+        return true;
+      },
+      [=](const ServerConfig& config) { return config.*field ? "true" : "false"; });
+}
+
+ConfigKey ListKey(const std::string& name, Words ServerConfig::*field, std::string help) {
   ConfigKey key;
   key.name = name;
   key.help = std::move(help);
-  key.set = [=](ServerConfig& config, const Words& words) -> Status {
-    LC_ASSIGN_OR_RETURN(const std::string text, OneWord(name, words));
-    if (text != "true" && text != "false") return Refuse(name, "'" + text + "'", "true or false");
-    config.*field = text == "true";
-    return {};
-  };
-  key.get = [=](const ServerConfig& config) { return Words{config.*field ? "true" : "false"}; };
-  return key;
-}
-
-ConfigKey ListKey(std::string name, Words ServerConfig::*field, std::string help) {
-  ConfigKey key;
-  key.name = std::move(name);
-  key.help = std::move(help);
+  key.wanted = "a list of texts";
+  key.text = true;
   key.list = true;
   key.set = [=](ServerConfig& config, const Words& words) -> Status {
+    for (const std::string& word : words) {
+      if (word.empty() || !IsOneLine(word)) {
+        return Refuse(name, InQuotes(word), "items that are one line of UTF-8 text");
+      }
+    }
     config.*field = words;
     return {};
   };
@@ -126,15 +148,22 @@ std::vector<ConfigKey> MakeKeys() {
                         "how long a session may last; 0: for ever")),
       Reloads(NumberKey("limits.idle_seconds", &C::max_idle_seconds, 0, kYear,
                         "how long a session may hear nothing; 0: for ever")),
-      NumberKey("limits.drain_seconds", &C::drain_seconds, 0, 86400,
+      NumberKey("limits.queued_jobs", &C::queued_jobs, 0, 100'000,
+                "renders and old clients' requests that wait; more are refused"),
+      NumberKey("limits.drain_seconds", &C::drain_seconds, 0, 86'400,
                 "how long SIGTERM waits for running sessions"),
-      NumberKey("engine.workers", &C::workers, 0, 1024, "0: one a core"),
+      NumberKey("engine.workers", &C::workers, 0, 256, "0: one a core"),
       ChoiceKey("engine.provider", &C::provider, {"cpu", "cuda"}, "what runs the networks"),
       ChoiceKey("engine.provider_policy", &C::provider_policy, {"require", "prefer"},
                 "prefer takes the CPU if the provider is missing, and says so"),
       NumberKey("engine.device", &C::device, 0, 63, "CUDA device"),
-      ListKey("avatars.roots", &C::avatar_roots, "folders that hold avatars"),
+      NumberKey("engine.intra_threads", &C::intra_threads, 1, 256,
+                "threads inside one run of a network; more than 1 pays with few sessions only"),
+      ListKey("avatars.roots", &C::avatar_roots,
+              "folders that hold avatars; none: where lipcast render looks"),
       ListKey("avatars.preload", &C::preload, "loaded before the server is ready"),
+      BoolKey("avatars.preload_frames", &C::preload_frames,
+              "decode an avatar's frames when it is loaded, as far as frame_memory_mb goes"),
       NumberKey("avatars.frame_memory_mb", &C::frame_memory_mb, 16, 1 << 20,
                 "decoded frames of one avatar"),
       NumberKey("avatars.model_memory_mb", &C::model_memory_mb, 16, 1 << 20,
@@ -146,9 +175,13 @@ std::vector<ConfigKey> MakeKeys() {
       NumberKey("output.jpeg_quality", &C::jpeg_quality, 1, 100, "where a client asks for none"),
       ChoiceKey("output.compat_frames", &C::compat_frames, {"jpeg", "raw"},
                 "what old clients get; raw is BGR"),
-      Reloads(
-          ChoiceKey("log.level", &C::log_level, {"debug", "info", "warning", "error"}, "least")),
-      ChoiceKey("log.format", &C::log_format, {"text", "json"}, "lines"),
+      Reloads(ChoiceKey("log.level", &C::log_level, {"debug", "info", "warning", "error"},
+                        "what is below is not written")),
+      ChoiceKey("log.format", &C::log_format, {"text", "json"}, "one line an event"),
+      NumberKey("log.flush_ms", &C::log_flush_ms, 0, 60'000,
+                "how long lines are gathered, warnings never; 0: each leaves at once"),
+      NumberKey("log.debug_sample", &C::log_debug_sample, 1, 1'000'000,
+                "of each kind of debug line, every how manieth is written"),
   };
 }
 
@@ -172,84 +205,66 @@ int EditDistance(const std::string& a, const std::string& b) {
   return row[b.size()];
 }
 
+std::string LastPart(const std::string& name) { return name.substr(name.rfind('.') + 1); }
+
 Status UnknownKey(const std::string& name) {
   std::string nearest;
-  int best = 4;  // further off than three letters is no misspelling
+  // Further off than three letters, or half the name, is no misspelling.
+  int best = std::min(4, static_cast<int>(name.size()) / 2 + 1);
+  const auto consider = [&](const std::string& candidate, int distance) {
+    if (distance >= best) return;
+    best = distance;
+    nearest = candidate;
+  };
+  const size_t dot = name.find('.');
   for (const ConfigKey& key : ConfigKeys()) {
-    if (const int distance = EditDistance(name, key.name); distance < best) {
-      best = distance;
-      nearest = key.name;
-    }
+    if (name.size() > 80) break;
+    // The right word in the wrong section, or in none, is as good as one letter off.
+    const bool word = LastPart(name) == LastPart(key.name);
+    consider(key.name, word ? 1 : EditDistance(name, key.name));
+    const std::string section = key.name.substr(0, key.name.find('.'));
+    if (dot == std::string::npos) consider(section, EditDistance(name, section));
   }
-  return Status(
-      Code::kInvalidArgument,
-      name + ": no such key" + (nearest.empty() ? "" : ", did you mean " + nearest + "?"));
+  return Status(Code::kInvalidArgument,
+                avatar::ShownText(name, 80) + ": no such key" +
+                    (nearest.empty() ? "" : ", did you mean " + nearest + "?"));
 }
 
-Status SetWords(const std::string& name, const Words& words, ServerConfig* config) {
-  const ConfigKey* key = FindKey(name);
-  return key == nullptr ? UnknownKey(name) : key->set(*config, words);
+std::string EnvironmentName(const std::string& key) {
+  std::string name = "LIPCAST_" + key;
+  std::ranges::transform(name, name.begin(), [](char c) {
+    return c == '.' ? '_' : static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
+  });
+  return name;
 }
 
-std::string LineOf(const YAML::Node& node) {
-  return "line " + std::to_string(node.Mark().line + 1) + ": ";
-}
-
-Status ReadNode(const std::string& prefix, const YAML::Node& node, std::vector<std::string>* seen,
-                ServerConfig* config) {
-  for (const auto& entry : node) {
-    if (!entry.first.IsScalar()) {
-      return Status(Code::kInvalidArgument, LineOf(entry.first) + "want key: value");
-    }
-    const std::string name = prefix + entry.first.Scalar();
-    if (std::ranges::find(*seen, name) != seen->end()) {
-      return Status(Code::kInvalidArgument, LineOf(entry.first) + name + ": stands twice");
-    }
-    seen->push_back(name);
-    const YAML::Node& value = entry.second;
-    if (value.IsMap()) {
-      LC_RETURN_IF_ERROR(ReadNode(name + ".", value, seen, config));
-      continue;
-    }
-    Words words;
-    if (value.IsScalar()) words.push_back(value.Scalar());
-    if (value.IsSequence()) {
-      for (const auto& item : value) {
-        if (!item.IsScalar()) {
-          return Status(Code::kInvalidArgument, LineOf(item) + name + ": want a list of texts");
-        }
-        words.push_back(item.Scalar());
-      }
-    }
-    const ConfigKey* key = FindKey(name);
-    if (key != nullptr && !key->list && !value.IsScalar()) {
-      return Status(Code::kInvalidArgument, LineOf(entry.first) + name + ": want one value");
-    }
-    const Status set = SetWords(name, words, config);
-    if (!set.ok())
-      return set.Prefixed(LineOf(entry.first).substr(0, LineOf(entry.first).size() - 2));
+/// The key that a name of the environment means, or would if there was one: "listen.grpc_prt".
+/// Empty if it does not begin like ours.
+std::string KeyOfEnvironment(const std::string& name) {
+  for (const ConfigKey& key : ConfigKeys()) {
+    const std::string start = EnvironmentName(key.name.substr(0, key.name.find('.') + 1));
+    if (!name.starts_with(start)) continue;
+    std::string rest = name.substr(start.size());
+    std::ranges::transform(rest, rest.begin(), [](char c) {
+      return static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+    });
+    return key.name.substr(0, key.name.find('.') + 1) + rest;
   }
-  return {};
+  return "";
 }
 
 bool IsLoopback(const std::string& host) {
-  return host == "localhost" || host == "::1" || host.starts_with("127.");
+  in_addr four{};
+  in6_addr six{};
+  if (inet_pton(AF_INET, host.c_str(), &four) == 1) return ntohl(four.s_addr) >> 24 == 127;
+  if (inet_pton(AF_INET6, host.c_str(), &six) == 1) return IN6_IS_ADDR_LOOPBACK(&six);
+  return host == "localhost";
 }
 
-/// A text that YAML reads back as the same text.
-std::string Quoted(const std::string& text) {
-  std::string out = "\"";
-  for (const char c : text) {
-    if (c == '"' || c == '\\') out += '\\';
-    out += c;
-  }
-  return out + "\"";
-}
-
-bool Plain(const std::string& text) {
-  return !text.empty() && std::ranges::all_of(text, [](char c) {
-    return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '_' || c == '.';
-  });
+std::string Trimmed(const std::string& text) {
+  const size_t first = text.find_first_not_of(" \t");
+  return first == std::string::npos ? ""
+                                    : text.substr(first, text.find_last_not_of(" \t") - first + 1);
 }
 
 }  // namespace
@@ -273,6 +288,7 @@ Status ServerConfig::Validate() const {
     return Status(Code::kInvalidArgument,
                   "listen.tls_client_ca: wants tls_certificate and tls_key");
   }
+  if (host.empty()) return Refuse("listen.host", "''", "an address or a name");
   if (!IsLoopback(host) && !tls && !insecure) {
     return Refuse("listen.host", host,
                   "a loopback address, or TLS (listen.tls_certificate, listen.tls_key), or "
@@ -290,39 +306,19 @@ Status ServerConfig::Validate() const {
   return {};
 }
 
-Status ReadConfigFile(const std::filesystem::path& path, ServerConfig* config) {
-  std::ifstream in(path);
-  std::stringstream text;
-  if (!in || !(text << in.rdbuf())) {
-    return Status(Code::kNotFound, path.string() + ": cannot be read");
-  }
-  YAML::Node root;
-  try {  // yaml-cpp reports by exception
-    root = YAML::Load(text.str());
-  } catch (const YAML::Exception& error) {
-    return Status(
-        Code::kInvalidArgument,
-        path.string() + ": line " + std::to_string(error.mark.line + 1) + ": " + error.msg);
-  }
-  if (root.IsNull()) return {};
-  if (!root.IsMap())
-    return Status(Code::kInvalidArgument, path.string() + ": want key: value lines");
-  std::vector<std::string> seen;
-  return ReadNode("", root, &seen, config).Prefixed(path.string());
-}
-
 Status ReadConfigEnvironment(const std::map<std::string, std::string>& environment,
                              ServerConfig* config) {
-  for (const ConfigKey& key : ConfigKeys()) {
-    std::string name = "LIPCAST_" + key.name;
-    std::ranges::transform(name, name.begin(), [](char c) {
-      return c == '.' ? '_' : static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
-    });
-    const auto found = environment.find(name);
-    if (found == environment.end()) continue;
-    LC_RETURN_IF_ERROR(SetConfigKey(key.name, found->second, config).Prefixed(name));
+  for (const auto& [name, value] : environment) {
+    const std::string key = KeyOfEnvironment(name);
+    if (!key.empty()) LC_RETURN_IF_ERROR(SetConfigKey(key, value, config).Prefixed(name));
   }
   return {};
+}
+
+Status SetConfigWords(const std::string& name, const std::vector<std::string>& words,
+                      ServerConfig* config) {
+  const ConfigKey* key = FindKey(name);
+  return key == nullptr ? UnknownKey(name) : key->set(*config, words);
 }
 
 Status SetConfigKey(const std::string& name, const std::string& value, ServerConfig* config) {
@@ -331,35 +327,29 @@ Status SetConfigKey(const std::string& name, const std::string& value, ServerCon
   if (key != nullptr && key->list) {
     words.clear();
     std::stringstream items(value);
-    for (std::string item; std::getline(items, item, ',');) words.push_back(item);
+    for (std::string item; std::getline(items, item, ',');) words.push_back(Trimmed(item));
   }
-  return SetWords(name, words, config);
+  return SetConfigWords(name, words, config);
 }
 
-std::string PrintConfig(const ServerConfig& config) {
-  std::string out =
-      "# lipcast serve. A flag wins over the environment, the environment over this file.\n";
-  std::string section;
-  for (const ConfigKey& key : ConfigKeys()) {
-    const size_t dot = key.name.find('.');
-    if (key.name.substr(0, dot) != section) {
-      section = key.name.substr(0, dot);
-      out += "\n" + section + ":\n";
-    }
-    std::string value;
-    if (key.list) {
-      Words quoted;
-      for (const std::string& item : key.get(config)) quoted.push_back(Quoted(item));
-      value = fmt::format("[{}]", fmt::join(quoted, ", "));
-    } else {
-      const std::string text = key.get(config)[0];
-      value = Plain(text) ? text : Quoted(text);
-    }
-    out +=
-        fmt::format("  # {}{}\n  {}: {}\n", key.help, key.reloads ? "; SIGHUP takes it over" : "",
-                    key.name.substr(dot + 1), value);
+Result<ServerConfig> ReadConfig(const ConfigSources& sources) {
+  ServerConfig config;
+  if (sources.file) LC_RETURN_IF_ERROR(ReadConfigFile(*sources.file, &config));
+  LC_RETURN_IF_ERROR(ReadConfigEnvironment(sources.environment, &config));
+  for (const auto& [name, value] : sources.flags) {
+    LC_RETURN_IF_ERROR(SetConfigKey(name, value, &config));
   }
-  return out;
+  LC_RETURN_IF_ERROR(config.Validate());
+  return config;
+}
+
+std::vector<std::string> TakeReloadable(const ServerConfig& fresh, ServerConfig* running) {
+  std::vector<std::string> left;
+  for (const ConfigKey& key : ConfigKeys()) {
+    if (key.get(fresh) == key.get(*running)) continue;
+    if (!key.reloads || !key.set(*running, key.get(fresh)).ok()) left.push_back(key.name);
+  }
+  return left;
 }
 
 }  // namespace lipcast::server
