@@ -39,6 +39,19 @@ Result<SampleType> ParseSampleType(const std::string& name) {
   return Status(Code::kInvalidArgument, "audio sample type '" + name + "': want one of " + known);
 }
 
+std::byte SilenceByte(SampleType type) {
+  switch (type) {
+    case SampleType::kU8:
+      return std::byte{0x80};
+    case SampleType::kMulaw:
+      return std::byte{0xFF};
+    case SampleType::kAlaw:
+      return std::byte{0xD5};
+    default:
+      return std::byte{0};
+  }
+}
+
 Status AudioFormat::Validate() const {
   if (rate_hz < kMinRateHz || rate_hz > kMaxRateHz) {
     return Status(Code::kInvalidArgument, "audio rate " + std::to_string(rate_hz) + " Hz: want " +

@@ -14,6 +14,7 @@ enum class SampleType { kU8, kS16, kS24, kS32, kF32, kF64, kMulaw, kAlaw };
 int SampleBytes(SampleType type);
 std::string SampleTypeName(SampleType type);  ///< "s16", "f32", "mulaw", ...
 Result<SampleType> ParseSampleType(const std::string& name);
+std::byte SilenceByte(SampleType type);  ///< every byte of a silent sample
 
 inline constexpr int kMinRateHz = 8'000;
 inline constexpr int kMaxRateHz = 192'000;

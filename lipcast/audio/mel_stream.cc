@@ -20,7 +20,8 @@ constexpr int kMaxCapacityFrames = 10'000'000;
 // Besides the frames of the capacity there is always room for those that Finish() adds.
 int64_t SlotCount(int capacity_frames, int hop_samples) {
   const int last_frames = (kPadSamples + hop_samples - 1) / hop_samples;
-  return static_cast<int64_t>(std::bit_ceil(static_cast<uint64_t>(capacity_frames + last_frames)));
+  const int64_t frames = int64_t{capacity_frames} + last_frames;
+  return static_cast<int64_t>(std::bit_ceil(static_cast<uint64_t>(frames)));
 }
 
 // Never a power of two, so that rows do not fight over the same cache lines.
@@ -208,7 +209,7 @@ void MelStream::PlaceColumns(int64_t first, int frames) {
   for (int f = 0; f < frames; ++f) {
     float* to = ring_.get() + ((first + f) & slot_mask_);
     const float* from = columns_.get() + f;
-    for (int b = 0; b < config_.bands; ++b) to[b * band_stride_] = from[b * kernels_.lanes];
+    for (ptrdiff_t b = 0; b < config_.bands; ++b) to[b * band_stride_] = from[b * kernels_.lanes];
   }
 }
 

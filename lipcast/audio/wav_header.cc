@@ -70,7 +70,7 @@ std::optional<SampleType> TypeOf(uint16_t tag, int container_bytes) {
 }
 
 Status ParseFormat(std::span<const std::byte> chunk, uint64_t at, WavHeader* header) {
-  uint16_t tag = ReadLittle<uint16_t>(chunk.data());
+  auto tag = ReadLittle<uint16_t>(chunk.data());
   const auto channels = ReadLittle<uint16_t>(chunk.data() + 2);
   const auto rate_hz = ReadLittle<uint32_t>(chunk.data() + 4);
   const auto byte_rate = ReadLittle<uint32_t>(chunk.data() + 8);

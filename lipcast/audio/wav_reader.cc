@@ -36,7 +36,7 @@ class WavReader : public AudioReader {
 
   Result<size_t> Read(std::span<std::byte> out) override {
     const uint64_t left = header_.data_bytes - position_;
-    size_t want = static_cast<size_t>(std::min<uint64_t>(left, out.size()));
+    auto want = static_cast<size_t>(std::min<uint64_t>(left, out.size()));
     want -= want % frame_bytes();
     if (want == 0 && left > 0) {
       return Status(Code::kInvalidArgument, "WAV read into " + std::to_string(out.size()) +

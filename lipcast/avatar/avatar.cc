@@ -197,7 +197,7 @@ void Avatar::WriteNotes() {
                     " play costs about {} decodes a frame",
                     group, fit, 1 + group / (2 * fit)));
   }
-  if (manifest_.licence.empty()) notes_.push_back("licence is not stated");
+  if (manifest_.licence.empty()) notes_.emplace_back("licence is not stated");
 }
 
 std::optional<Rect> Avatar::box(int64_t frame) const {

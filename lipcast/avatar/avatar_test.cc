@@ -75,7 +75,7 @@ TEST_F(AvatarTest, GivesFramesBoxesModelsAndOrder) {
     const auto picture = avatar->Frame(frame);
     ASSERT_TRUE(picture.ok()) << picture.status().ToString();
     EXPECT_EQ(FrameOf(**picture), frame);
-    const int x0 = static_cast<int>(frame);
+    const auto x0 = static_cast<int>(frame);
     const Rect box{x0, 2, x0 + 20, 22};
     EXPECT_EQ(avatar->box(frame), frame == 7 ? std::nullopt : std::optional(box));
   }

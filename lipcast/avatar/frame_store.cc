@@ -239,13 +239,13 @@ Result<SharedPicture> FrameStore::KeepImage(int64_t index, Picture picture) {
 
 Result<SharedBytes> FrameStore::ImageBytes(int64_t index) {
   if (all_fit()) return images_.read(index);
-  const size_t slot = static_cast<size_t>(index);
+  const auto slot = static_cast<size_t>(index);
   {
     const std::scoped_lock lock(compressed_mu_);
     if (compressed_[slot] != nullptr) return compressed_[slot];
   }
   LC_ASSIGN_OR_RETURN(SharedBytes bytes, images_.read(index));
-  const int64_t size = static_cast<int64_t>(bytes->size());
+  const auto size = static_cast<int64_t>(bytes->size());
   const std::scoped_lock lock(compressed_mu_);
   if (compressed_[slot] == nullptr && compressed_bytes_held_ + size <= compressed_limit_bytes_) {
     cache_.ShrinkBudget(size);

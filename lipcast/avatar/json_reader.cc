@@ -20,7 +20,7 @@ class StrictWatch {
  public:
   /// The parser's callback: false drops the value.
   bool operator()(int depth, json::parse_event_t event, const json& value) {
-    const size_t level = static_cast<size_t>(depth);
+    const auto level = static_cast<size_t>(depth);
     if (!status_.ok()) return false;
     if (event == json::parse_event_t::object_start) {
       keys_.resize(std::max(keys_.size(), level + 2));

@@ -150,8 +150,7 @@ std::map<std::string, FileEntry, std::less<>> FilesField(ObjectReader& parent, S
   const json& list = parent.Member("files");
   if (!status->ok()) return files;
   if (!list.is_object()) {
-    *status =
-        WrongValue("files", list, "an object {\"name\": {\"sha256\": .., \"bytes\": ..}, ..}");
+    *status = WrongValue("files", list, R"(an object {"name": {"sha256": .., "bytes": ..}, ..})");
     return files;
   }
   if (list.size() > static_cast<size_t>(kMaxListedFiles)) {

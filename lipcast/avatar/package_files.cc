@@ -44,7 +44,7 @@ class FolderFiles final : public PackageFiles {
     int64_t done = 0;
     while (file) {
       file.read(piece.data(), static_cast<std::streamsize>(piece.size()));
-      const size_t count = static_cast<size_t>(file.gcount());
+      const auto count = static_cast<size_t>(file.gcount());
       done += static_cast<int64_t>(count);
       if (done > bytes) break;
       sink({reinterpret_cast<const uint8_t*>(piece.data()), count});

@@ -192,6 +192,15 @@ TEST_F(PackageFilesTest, AZipWithAnEntryThatLeavesThePackageIsRefusedWhole) {
             ".zip entry 'file-1' is there twice: want it once");
 }
 
+TEST_F(PackageFilesTest, EntriesOfFoldersAreLeftOutAndCheckedToo) {
+  ASSERT_TRUE(
+      OpenRaw({{"anna/", "", 040755}, {"anna/avatar.json"}, {"anna/in/", "", 040755}}).ok());
+  EXPECT_TRUE(Opened(zip())->Exists("avatar.json"));
+  EXPECT_FALSE(Opened(zip())->Exists("in"));
+  EXPECT_THAT(OpenRaw({{"avatar.json"}, {"../evil/", "", 040755}}).message(),
+              HasSubstr("goes upwards"));
+}
+
 TEST_F(PackageFilesTest, OneTopFolderIsTakenOffTwoAreNot) {
   ASSERT_TRUE(OpenRaw({{"anna/avatar.json"}, {"anna/x"}, {"__MACOSX/junk"}}).ok());
   EXPECT_TRUE(Opened(zip())->Exists("x"));

@@ -20,7 +20,7 @@ bool PictureCache::Has(int64_t index) const {
 }
 
 void PictureCache::Put(int64_t index, SharedPicture picture) {
-  const int64_t bytes = static_cast<int64_t>(picture->size_bytes());
+  const auto bytes = static_cast<int64_t>(picture->size_bytes());
   const std::scoped_lock lock(mu_);
   if (const auto found = entries_.find(index); found != entries_.end()) {
     newest_first_.splice(newest_first_.begin(), newest_first_, found->second.place);

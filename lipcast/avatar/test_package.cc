@@ -33,7 +33,7 @@ Result<Picture> FakePicture(PixelFormat format, int width, int height, int64_t v
   LC_ASSIGN_OR_RETURN(Picture picture, Picture::Create(format, width, height));
   Require(picture.size_bytes() >= 8, "a picture of 8 bytes");
   // Only the ends are written, so that large pictures cost no time.
-  const uint64_t marked = static_cast<uint64_t>(value);
+  const auto marked = static_cast<uint64_t>(value);
   std::memcpy(picture.data(), &marked, sizeof marked);
   picture.data()[picture.size_bytes() - 1] = static_cast<uint8_t>(value);
   return picture;

@@ -4,7 +4,7 @@
 
 namespace lipcast {
 
-Executor::Executor(int workers) {
+Executor::Executor(int workers, OnEscape on_escape) : on_escape_(std::move(on_escape)) {
   threads_.reserve(static_cast<size_t>(std::max(1, workers)));
   for (int i = 0; i < std::max(1, workers); ++i) {
     threads_.emplace_back([this, i] { Run(i); });
@@ -43,7 +43,12 @@ void Executor::Run(int worker) {
     Task task = std::move(heap_.back().task);
     heap_.pop_back();
     lock.unlock();
-    task(worker);
+    try {
+      task(worker);
+    } catch (const std::exception& error) {
+      if (on_escape_ == nullptr) throw;
+      on_escape_(error.what());
+    }
     task = nullptr;  // what the task owns is released outside the lock
     lock.lock();
   }

@@ -4,25 +4,47 @@
 #include <condition_variable>
 #include <cstdint>
 #include <deque>
+#include <exception>
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <new>
+#include <string>
 #include <thread>
 #include <vector>
 
 #include "lipcast/base/clock.h"
+#include "lipcast/base/status.h"
 
 namespace lipcast {
 
+/// What step() returns; what it throws becomes a Status: kResourceExhausted when memory ran out,
+/// kInternal otherwise. A task that somebody waits for works in here, so the wait ends with a
+/// reason.
+template <typename Step>
+auto Contain(Step&& step) -> decltype(step()) {
+  try {
+    return step();
+  } catch (const std::bad_alloc&) {
+    return Status(Code::kResourceExhausted, "out of memory");  // short enough to need none
+  } catch (const std::exception& error) {
+    return Status(Code::kInternal, std::string("internal: a task threw: ") + error.what());
+  }
+}
+
 /// A fixed set of worker threads, started once. Tasks run earliest deadline first, equal deadlines
 /// in the order they came. A task gets the index of its worker (0..workers-1), so that scratch
-/// memory can be kept per worker instead of per task. Tasks must not wait.
-/// Thread: Post from any thread. The destructor runs every task that was posted, then joins.
+/// memory can be kept per worker instead of per task. Tasks must not wait. What
+/// they throw is told to on_escape and the worker goes on (without one it ends the program), but
+/// the rest of such a task is lost: see Contain. Thread: Post from any thread. The destructor runs
+/// every task that was posted, then joins.
 class Executor {
  public:
   using Task = std::function<void(int worker)>;
+  /// Hears, on the worker's thread, what() of an exception that a task let out. Must not throw.
+  using OnEscape = std::function<void(const char* what)>;
 
-  explicit Executor(int workers);
+  explicit Executor(int workers, OnEscape on_escape = nullptr);
   ~Executor();
   Executor(const Executor&) = delete;
   Executor& operator=(const Executor&) = delete;
@@ -31,7 +53,7 @@ class Executor {
   void Post(TimePoint deadline, Task task);
 
   /// Runs body(0) .. body(count - 1), the caller helping, and returns when all are done.
-  /// Which thread runs an index is not defined; every index runs exactly once.
+  /// Which thread runs an index is not defined; every index runs exactly once. No body may throw.
   void ParallelFor(int count, const std::function<void(int index)>& body);
 
   /// Tasks posted and not yet started.
@@ -48,6 +70,7 @@ class Executor {
   };
   void Run(int worker);
 
+  const OnEscape on_escape_;
   mutable std::mutex mu_;
   std::condition_variable filled_;
   std::vector<Entry> heap_;  // guarded by mu_

@@ -5,7 +5,9 @@
 
 #include <barrier>
 #include <latch>
+#include <new>
 #include <numeric>
+#include <stdexcept>
 
 namespace lipcast {
 namespace {
@@ -115,6 +117,36 @@ TEST(Executor, LetsGoOfWhatATaskOwnsBeforeTheNextTask) {
   hold.Open();
   done.wait();
   EXPECT_TRUE(gone);
+}
+
+TEST(Executor, TellsWhatATaskThrewAndTheWorkerGoesOn) {
+  std::vector<std::string> heard;
+  bool later = false;
+  {
+    Executor executor(1, [&](const char* what) { heard.emplace_back(what); });
+    executor.Post(At(0), [](int) { throw std::runtime_error("a bad day"); });
+    executor.Post(At(1), [](int) { throw std::bad_alloc(); });
+    executor.Post(At(2), [&](int) { later = true; });
+  }
+  EXPECT_THAT(heard, testing::ElementsAre("a bad day", std::bad_alloc().what()));
+  EXPECT_TRUE(later);
+}
+
+TEST(ExecutorDeathTest, AnExceptionThatNobodyHearsOfEndsTheProgramLoudly) {
+  const auto run = [] {
+    Executor executor(1);
+    executor.Post(At(0), [](int) { throw std::runtime_error("a bad day"); });
+  };
+  EXPECT_DEATH(run(), "a bad day");
+}
+
+TEST(Contain, PassesResultsOnAndTurnsExceptionsIntoStatuses) {
+  EXPECT_TRUE(Contain([] { return Status(); }).ok());
+  EXPECT_EQ(*Contain([]() -> Result<int> { return 7; }), 7);
+  EXPECT_EQ(Contain([]() -> Result<int> { throw std::bad_alloc(); }).status(),
+            Status(Code::kResourceExhausted, "out of memory"));
+  EXPECT_EQ(Contain([]() -> Status { throw std::out_of_range("row 9 of 8"); }),
+            Status(Code::kInternal, "internal: a task threw: row 9 of 8"));
 }
 
 TEST(Executor, TakesTasksFromManyThreads) {

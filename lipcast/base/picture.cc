@@ -70,7 +70,7 @@ MutablePictureView Crop(const MutablePictureView& view, const Rect& rect) {
 
 void CopyPicture(const PictureView& from, const MutablePictureView& to) {
   for (int p = 0; p < PlaneCount(from.format); ++p) {
-    const size_t row_bytes = static_cast<size_t>(PlaneWidthBytes(from.format, p, from.width));
+    const auto row_bytes = static_cast<size_t>(PlaneWidthBytes(from.format, p, from.width));
     const int rows = PlaneHeight(from.format, p, from.height);
     if (from.stride[p] == to.stride[p] && from.stride[p] == static_cast<ptrdiff_t>(row_bytes)) {
       std::memcpy(to.plane[p], from.plane[p], row_bytes * rows);

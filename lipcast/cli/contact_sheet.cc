@@ -27,7 +27,7 @@ void DrawBox(const Rect& box, int thickness, const MutablePictureView& view) {
 
 Result<Picture> DrawContactSheet(const avatar::Avatar& avatar) {
   const avatar::Manifest& manifest = avatar.manifest();
-  const int count = static_cast<int>(std::min<int64_t>(kMaxFrames, manifest.frame_count));
+  const auto count = static_cast<int>(std::min<int64_t>(kMaxFrames, manifest.frame_count));
   const int columns = std::min(kColumns, count), rows = (count + columns - 1) / columns;
   const int thumb_w = std::min(kThumbWidthPx, manifest.width);
   const int thumb_h = std::clamp(manifest.height * thumb_w / manifest.width, 1, 1600);

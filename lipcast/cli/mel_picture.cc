@@ -30,8 +30,8 @@ Result<Picture> DrawMel(std::span<const float> mel, int bands) {
   const auto frames = static_cast<int64_t>(mel.size()) / bands;
   if (frames == 0)
     return Status(Code::kInvalidArgument, "no mel frames to draw: the audio is empty");
-  const int stretch = static_cast<int>(std::clamp<int64_t>(kMinWidthPx / frames, 1, 16));
-  const int width = static_cast<int>(std::min<int64_t>(frames * stretch, kMaxSidePx));
+  const auto stretch = static_cast<int>(std::clamp<int64_t>(kMinWidthPx / frames, 1, 16));
+  const auto width = static_cast<int>(std::min<int64_t>(frames * stretch, kMaxSidePx));
   LC_ASSIGN_OR_RETURN(Picture picture,
                       Picture::Create(PixelFormat::kBgr24, width, bands * kPxPerBand));
   const MutablePictureView view = picture.mutable_view();

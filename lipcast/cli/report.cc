@@ -67,7 +67,7 @@ std::string StageTable(const StageTimes& times, int64_t frames) {
   double sum = 0;
   for (const Group& group : kGroups) {
     const char* name = group.name;
-    for (int i = static_cast<int>(group.first); i <= static_cast<int>(group.last); ++i) {
+    for (auto i = static_cast<int>(group.first); i <= static_cast<int>(group.last); ++i) {
       const auto stage = static_cast<Stage>(i);
       const double ms = MillisecondsPerFrame(times, stage, frames);
       sum += ms;

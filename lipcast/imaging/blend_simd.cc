@@ -95,7 +95,7 @@ void BgraOverColour(const PictureView& src, Bgr colour, const MutablePictureView
     hn::StoreInterleaved3(Mix(under_blue, blue, alpha), Mix(under_green, green, alpha),
                           Mix(under_red, red, alpha), d8, to);
   };
-  const size_t width = static_cast<size_t>(dst.width);
+  const auto width = static_cast<size_t>(dst.width);
   for (int y = 0; y < dst.height; ++y) {
     const uint8_t* from = src.plane[0] + y * src.stride[0];
     uint8_t* to = dst.plane[0] + y * dst.stride[0];

@@ -25,7 +25,7 @@ using DU16 = hn::Repartition<uint16_t, D8>;
 using V8 = hn::Vec<D8>;
 using V16 = hn::Vec<D16>;
 using VU16 = hn::Vec<DU16>;
-constexpr int kStep = static_cast<int>(hn::MaxLanes(D8()));
+constexpr auto kStep = static_cast<int>(hn::MaxLanes(D8()));
 
 HWY_INLINE VU16 EvenHigh(V8 v) { return hn::ShiftLeft<8>(hn::BitCast(DU16(), v)); }
 HWY_INLINE VU16 OddHigh(V8 v) { return hn::And(hn::BitCast(DU16(), v), hn::Set(DU16(), 0xFF00)); }
@@ -81,7 +81,7 @@ void I420ToBgr(const PictureView& src, const MutablePictureView& dst) {
       I420ToBgrStep(luma_at, u + x / 2, v + x / 2, bgr_at);
     }
     if (whole < dst.width) {  // the last pixels through buffers of one whole step
-      const size_t rest = static_cast<size_t>(dst.width - whole);
+      const auto rest = static_cast<size_t>(dst.width - whole);
       HWY_ALIGN uint8_t last_luma[2][kStep] = {};
       HWY_ALIGN uint8_t last_u[kStep] = {}, last_v[kStep] = {};
       HWY_ALIGN uint8_t last_bgr[2][3 * kStep];

@@ -258,7 +258,7 @@ Status MouthCompositor::PasteI420(const PictureView& resized, const Rect& box, f
   const auto luma = [&](const MutablePictureView& view, int y) {
     return view.plane[0] + y * view.stride[0] + inside.x0;
   };
-  const size_t box_w = static_cast<size_t>(box.width());
+  const auto box_w = static_cast<size_t>(box.width());
   const int chroma_w = (area.width() + 1) / 2, chroma_h = (area.height() + 1) / 2;
   if (IsExact(weight)) {
     for (int y = inside.y0; y < inside.y1; ++y) std::copy_n(luma(fresh, y), box_w, luma(target, y));

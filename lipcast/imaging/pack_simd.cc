@@ -16,7 +16,7 @@ namespace hn = hwy::HWY_NAMESPACE;
 // Pixels a step: one vector of bytes for each channel.
 using DBytes = hn::CappedTag<uint8_t, 32>;
 using VBytes = hn::Vec<DBytes>;
-constexpr int kStep = static_cast<int>(hn::MaxLanes(DBytes()));
+constexpr auto kStep = static_cast<int>(hn::MaxLanes(DBytes()));
 
 HWY_INLINE void StoreFloats(VBytes levels, float* HWY_RESTRICT first, float* HWY_RESTRICT second) {
   HWY_ALIGN uint8_t bytes[kStep];
@@ -109,7 +109,7 @@ bool UnpackPlanes(const float* planes, int side, uint8_t* bgr, ptrdiff_t stride)
       hn::StoreInterleaved3(blue, green, red, d8, to + 3 * x);
     }
     if (x < side) {  // the last pixels through buffers of one whole step
-      const size_t count = static_cast<size_t>(side - x);
+      const auto count = static_cast<size_t>(side - x);
       HWY_ALIGN float floats[3][16] = {};
       HWY_ALIGN uint8_t bytes[48];
       for (int c = 0; c < 3; ++c) {

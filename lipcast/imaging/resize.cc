@@ -33,7 +33,7 @@ CubicAxis MakeCubicAxis(int source_px, int destination_px) {
   const double scale = 1.0 / (static_cast<double>(destination_px) / source_px);
   constexpr float a = -0.75f;
   for (int i = 0; i < destination_px; ++i) {
-    const float centre = static_cast<float>((i + 0.5) * scale - 0.5);
+    const auto centre = static_cast<float>((i + 0.5) * scale - 0.5);
     const float cell = std::floor(centre);
     const float x = centre - cell;  // 0..1 between taps 1 and 2
     const auto near = [](float d) { return ((a + 2) * d - (a + 3)) * d * d + 1; };

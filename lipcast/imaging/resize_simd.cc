@@ -113,7 +113,7 @@ void FilterGrayRow(const CubicJob& job, int16_t* HWY_RESTRICT out) {
   const hn::ScalableTag<int32_t> d32;
   const hn::Repartition<int16_t, decltype(d32)> d16;
   const hn::Rebind<int16_t, decltype(d32)> d16_half;
-  const int lanes = static_cast<int>(hn::Lanes(d32));
+  const auto lanes = static_cast<int>(hn::Lanes(d32));
   const auto low_bytes = hn::Set(d16, 0xFF);
   const auto half = hn::Set(d32, 16);
   const int16_t* weight02 = job.x_weight;
@@ -171,7 +171,7 @@ void MixRows(const int16_t* const rows[4], const int16_t weight[4], uint8_t* HWY
 }
 
 void CopyPadded(const CubicJob& job, int y) {
-  const size_t channels = static_cast<size_t>(job.channels);
+  const auto channels = static_cast<size_t>(job.channels);
   const size_t bytes = static_cast<size_t>(job.src_w) * channels;
   const uint8_t* src = job.src + y * job.src_stride;
   uint8_t* row = job.padded_row;

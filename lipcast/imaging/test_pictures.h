@@ -60,7 +60,7 @@ class TestPicture {
     for (int p = 0; p < PlaneCount(view_.format); ++p) {
       std::vector<uint8_t> expected = before_[p];
       if (padding_ > 0) {
-        const size_t row_bytes = static_cast<size_t>(PlaneWidthBytes(view_.format, p, view_.width));
+        const auto row_bytes = static_cast<size_t>(PlaneWidthBytes(view_.format, p, view_.width));
         for (int y = 0; y < PlaneHeight(view_.format, p, view_.height); ++y) {
           const ptrdiff_t at = view_.plane[p] - planes_[p].data() + y * view_.stride[p];
           std::copy_n(planes_[p].begin() + at, row_bytes, expected.begin() + at);

@@ -33,7 +33,7 @@ class ImageSink final : public VideoSink {
         Status(Code::kFailedPrecondition, "'" + options_.path.string() + "' is finished already");
     const std::string name = kind_ == ImageKind::kPng ? "png" : "jpeg";
     SinkReport report{frames_, bytes_, name, {}};
-    if (options_.audio) report.notes.push_back("no sound: numbered pictures have none");
+    if (options_.audio) report.notes.emplace_back("no sound: numbered pictures have none");
     return report;
   }
 

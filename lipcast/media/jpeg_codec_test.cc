@@ -1,5 +1,11 @@
 #include "lipcast/media/jpeg_codec.h"
 
+#include <array>
+#include <cstdio>
+#include <cstdlib>
+
+#include <jpeglib.h>
+
 #include "lipcast/media/image_codec.h"
 #include "lipcast/media/media_test_support.h"
 
@@ -163,12 +169,55 @@ TEST(Jpeg, AGreyFileBecomesBgr) {
   EXPECT_NEAR(back->data()[2], 77, 1);
 }
 
+/// One colour of inks, as a printer's program writes it: inverted where Adobe's marker stands.
+std::vector<uint8_t> CmykJpeg(std::array<uint8_t, 4> inks, bool adobe) {
+  jpeg_compress_struct info = {};
+  jpeg_error_mgr errors = {};
+  info.err = jpeg_std_error(&errors);
+  jpeg_create_compress(&info);
+  uint8_t* buffer = nullptr;
+  unsigned long size = 0;
+  jpeg_mem_dest(&info, &buffer, &size);
+  info.image_width = info.image_height = 16;
+  info.input_components = 4;
+  info.in_color_space = JCS_CMYK;
+  jpeg_set_defaults(&info);
+  jpeg_set_quality(&info, 100, TRUE);
+  info.write_Adobe_marker = adobe ? TRUE : FALSE;
+  jpeg_start_compress(&info, TRUE);
+  std::vector<uint8_t> row;
+  for (int x = 0; x < 16; ++x) {
+    for (const uint8_t ink : inks) row.push_back(static_cast<uint8_t>(adobe ? 255 - ink : ink));
+  }
+  uint8_t* rows = row.data();
+  while (info.next_scanline < info.image_height) jpeg_write_scanlines(&info, &rows, 1);
+  jpeg_finish_compress(&info);
+  std::vector<uint8_t> bytes(buffer, buffer + size);
+  jpeg_destroy_compress(&info);
+  std::free(buffer);
+  return bytes;
+}
+
+TEST(Jpeg, InksBecomeBgrWithAdobesMarkerAndWithout) {
+  for (const bool adobe : {true, false}) {
+    // Full cyan, half magenta, no yellow, a fifth black: b, g, r = 255, 127, 0 of 204 / 255.
+    const auto picture = DecodeJpeg(CmykJpeg({255, 128, 0, 51}, adobe));
+    LC_ASSERT_OK(picture);
+    ASSERT_EQ(picture->format(), PixelFormat::kBgr24);
+    EXPECT_NEAR(picture->data()[0], 204, 2) << adobe;
+    EXPECT_NEAR(picture->data()[1], 102, 2) << adobe;
+    EXPECT_NEAR(picture->data()[2], 0, 2) << adobe;
+  }
+}
+
 TEST(Jpeg, AWrongRequestIsRefusedWithItsValue) {
   std::vector<uint8_t> bytes;
   const Picture picture = Gradient(4, 4);
   EXPECT_EQ(EncodeJpeg(picture.view(), 0, 0, &bytes).message(), "JPEG quality 0: want 1..100");
   EXPECT_FALSE(EncodeJpeg(picture.view(), 90, 65536, &bytes).ok());
   EXPECT_FALSE(EncodeJpeg(Make(PixelFormat::kBgra32, 2, 2).view(), 90, 0, &bytes).ok());
+  const PictureView empty{PixelFormat::kBgr24, 2, 0, {}, {}};
+  EXPECT_EQ(EncodeJpeg(empty, 90, 0, &bytes).message(), "JPEG: 2x0: want sides of 1..8192");
 }
 
 TEST(DecodeImage, TellsWhatTheFirstBytesAre) {

@@ -67,7 +67,7 @@ class LibavAudioReader final : public audio::AudioReader {
   const std::vector<std::string>& warnings() const override { return warnings_; }
 
   Result<size_t> Read(std::span<std::byte> out) override {
-    const size_t frame_bytes = static_cast<size_t>(format_.frame_bytes());
+    const auto frame_bytes = static_cast<size_t>(format_.frame_bytes());
     const size_t wanted = out.size() / frame_bytes * frame_bytes;
     size_t filled = 0;
     while (filled < wanted) {
@@ -169,9 +169,9 @@ class LibavAudioReader final : public audio::AudioReader {
         position_ += hole;
       }
     }
-    const size_t samples = static_cast<size_t>(frame_->nb_samples);
-    const size_t channels = static_cast<size_t>(format_.channels);
-    const size_t bytes = static_cast<size_t>(av_get_bytes_per_sample(sample_format_));
+    const auto samples = static_cast<size_t>(frame_->nb_samples);
+    const auto channels = static_cast<size_t>(format_.channels);
+    const auto bytes = static_cast<size_t>(av_get_bytes_per_sample(sample_format_));
     pending_.resize(samples * channels * bytes);
     taken_ = 0;
     if (av_sample_fmt_is_planar(sample_format_)) {

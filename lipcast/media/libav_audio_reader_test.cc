@@ -105,6 +105,51 @@ TEST_F(LibavAudio, SoundThatBeginsLateIsPrecededBySilence) {
   EXPECT_GT(loud(22050, 22500), 1000);
 }
 
+TEST_F(LibavAudio, EveryTypeOfSampleIsTold) {
+  const AudioFormat format{8000, 1, SampleType::kS16};
+  const auto pcm = Tone(format, 800);
+  for (const auto& [codec, type] : {std::pair{"pcm_u8", SampleType::kU8},
+                                    {"pcm_s24le", SampleType::kS32},
+                                    {"pcm_f64le", SampleType::kF64}}) {
+    auto reader = OpenLibavAudio(Encode(format, pcm, "a.mkv", std::string("-c:a ") + codec));
+    LC_ASSERT_OK(reader);
+    EXPECT_EQ((*reader)->format(), (AudioFormat{8000, 1, type})) << codec;
+    const size_t bytes = static_cast<size_t>((*reader)->format().frame_bytes()) * 800;
+    EXPECT_EQ(ReadAll(reader->get(), 4096).size(), bytes) << codec;
+  }
+}
+
+TEST_F(LibavAudio, AHoleOfHoursIsRefusedInsteadOfFilled) {
+  test::Run(
+      "ffmpeg -v error -f lavfi -i testsrc=d=1:s=64x64 -itsoffset 7200 -f lavfi -i sine=d=1 "
+      "-c:a pcm_s16le -c:v libx264 " +
+      Quoted(folder_ / "late.mkv"));
+  const Status status = OpenLibavAudio(folder_ / "late.mkv").status();
+  EXPECT_EQ(status.code(), Code::kDataLoss);
+  EXPECT_NE(status.message().find("a hole of 7200 s in the sound: want at most 600"),
+            std::string::npos)
+      << status.message();
+}
+
+TEST_F(LibavAudio, SoundThatChangesItsRateOnTheWayIsRefusedWithBothRates) {
+  std::vector<uint8_t> both;
+  for (const int rate_hz : {44100, 22050}) {
+    const AudioFormat format{rate_hz, 1, SampleType::kS16};
+    const auto part = ReadFile(Encode(format, Tone(format, rate_hz), "part.aac", "-c:a aac"));
+    both.insert(both.end(), part.begin(), part.end());
+  }
+  test::WriteFile(folder_ / "both.aac", both);
+  auto reader = OpenLibavAudio(folder_ / "both.aac");
+  LC_ASSERT_OK(reader);
+  std::vector<std::byte> buffer(1 << 16);
+  Result<size_t> got = size_t{1};
+  while (got.ok() && *got > 0) got = (*reader)->Read(buffer);
+  EXPECT_EQ(got.status().code(), Code::kUnimplemented);
+  EXPECT_NE(got.status().message().find("changes from 44100 Hz, 1 channels to 22050 Hz"),
+            std::string::npos)
+      << got.status().message();
+}
+
 TEST_F(LibavAudio, AFileWithoutSoundSaysWhatItHas) {
   test::Run("ffmpeg -v error -f lavfi -i testsrc=d=1:s=64x64 -c:v libx264 " +
             Quoted(folder_ / "x.mp4"));

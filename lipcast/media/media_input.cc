@@ -79,7 +79,7 @@ int MediaInput::ReadBytes(void* self, uint8_t* to, int size) {
 
 int64_t MediaInput::SeekBytes(void* self, int64_t offset, int whence) {
   auto* input = static_cast<MediaInput*>(self);
-  const int64_t size = static_cast<int64_t>(input->bytes_->size());
+  const auto size = static_cast<int64_t>(input->bytes_->size());
   if (whence & AVSEEK_SIZE) return size;
   const int base = whence & ~AVSEEK_FORCE;
   if (base == SEEK_CUR) offset += static_cast<int64_t>(input->position_);

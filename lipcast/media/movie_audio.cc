@@ -216,7 +216,7 @@ class AacAudio final : public MovieAudio {
 
   Status Write(std::span<const std::byte> pcm) override {
     return carry_.Cut(pcm, [&](std::span<const std::byte> whole) {
-      const size_t frame_bytes = static_cast<size_t>(format_.frame_bytes());
+      const auto frame_bytes = static_cast<size_t>(format_.frame_bytes());
       for (size_t at = 0; at < whole.size(); at += kChunkFrames * frame_bytes) {
         const auto piece =
             whole.subspan(at, std::min(kChunkFrames * frame_bytes, whole.size() - at));

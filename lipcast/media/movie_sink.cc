@@ -238,7 +238,7 @@ class MovieSink final : public VideoSink {
     const auto bytes = std::filesystem::file_size(file_.path(), failed);
     report_.bytes = failed ? 0 : static_cast<int64_t>(bytes);
     if (audio_) report_.encoder += " + " + audio_->codec();
-    if (report_.frames == 0) report_.notes.push_back("0 frames: the movie is empty");
+    if (report_.frames == 0) report_.notes.emplace_back("0 frames: the movie is empty");
     return file_.Commit();
   }
 

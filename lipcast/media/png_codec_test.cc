@@ -108,6 +108,8 @@ TEST(Png, ASizeOverTheLimitIsRefusedBeforeItIsAllocated) {
 TEST(Png, AWrongRequestIsRefused) {
   std::vector<uint8_t> bytes;
   EXPECT_FALSE(EncodePng(Make(PixelFormat::kI420, 4, 4).view(), &bytes).ok());
+  const PictureView wide{PixelFormat::kBgr24, 8193, 2, {}, {}};
+  EXPECT_EQ(EncodePng(wide, &bytes).message(), "PNG: 8193x2: want sides of 1..8192");
 }
 
 }  // namespace

@@ -63,7 +63,7 @@ float One(audio::SampleType type, const std::byte* at) {
 }  // namespace
 
 void SamplesToFloat(audio::SampleType type, std::span<const std::byte> pcm, std::span<float> out) {
-  const size_t step = static_cast<size_t>(audio::SampleBytes(type));
+  const auto step = static_cast<size_t>(audio::SampleBytes(type));
   for (size_t i = 0; i < out.size(); ++i) out[i] = One(type, pcm.data() + i * step);
 }
 

@@ -1,6 +1,7 @@
 #include "lipcast/media/temp_file.h"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <csignal>
@@ -78,6 +79,45 @@ TEST(TempFile, AFolderThatCannotBeWrittenIsNamed) {
   EXPECT_EQ(TempFile::Create(folder.path(), true).status().code(), Code::kInvalidArgument);
   EXPECT_EQ(TempFile::Create(folder / std::string(256, 'x'), true).status().code(),
             Code::kInvalidArgument);
+}
+
+TEST(TempFile, ReplacesNoPipeAndNeedsAFileName) {
+  TempFolder folder;
+  ASSERT_EQ(::mkfifo((folder / "pipe").c_str(), 0600), 0);
+  const Status pipe = TempFile::Create(folder / "pipe", true).status();
+  EXPECT_EQ(pipe.code(), Code::kInvalidArgument);
+  EXPECT_NE(pipe.message().find("not a regular file"), std::string::npos) << pipe.message();
+  const Status nameless = TempFile::Create(folder / "missing/", true).status();
+  EXPECT_EQ(nameless.code(), Code::kInvalidArgument);
+  EXPECT_NE(nameless.message().find("has no file name"), std::string::npos) << nameless.message();
+}
+
+TEST(TempFile, AssignmentLeavesNothingOfTheFileItReplaces) {
+  TempFolder folder;
+  auto a = TempFile::Create(folder / "a", false);
+  auto b = TempFile::Create(folder / "b", false);
+  LC_ASSERT_OK(a);
+  LC_ASSERT_OK(b);
+  *a = *std::move(b);
+  EXPECT_EQ(folder.Names().size(), 1u);
+  LC_ASSERT_OK(a->Commit());
+  EXPECT_EQ(folder.Names(), std::vector<std::string>{"b"});
+}
+
+TEST(ErrnoStatus, GivesTheCodeThatSaysWhatIsWrong) {
+  const std::pair<int, Code> cases[] = {{ENOENT, Code::kNotFound},
+                                        {EACCES, Code::kPermissionDenied},
+                                        {EROFS, Code::kPermissionDenied},
+                                        {ENOSPC, Code::kResourceExhausted},
+                                        {EMFILE, Code::kResourceExhausted},
+                                        {EEXIST, Code::kAlreadyExists},
+                                        {EISDIR, Code::kInvalidArgument},
+                                        {EPIPE, Code::kCancelled},
+                                        {EIO, Code::kUnknown}};
+  for (const auto& [error, code] : cases) {
+    EXPECT_EQ(ErrnoStatus(error, "x").code(), code) << error;
+  }
+  EXPECT_EQ(ErrnoStatus(ENOENT, "'x'").message(), "'x': No such file or directory");
 }
 
 TEST(TempFile, TakesAnyUtf8Name) {

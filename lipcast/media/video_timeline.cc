@@ -64,7 +64,7 @@ Result<VideoTimeline> MakeTimeline(const std::vector<int64_t>& pts_ticks, int64_
   const auto seconds = [&](size_t i) {
     return static_cast<double>(pts_ticks[i] - pts_ticks[0]) * tick_s;
   };
-  const int64_t count = static_cast<int64_t>(pts_ticks.size());
+  const auto count = static_cast<int64_t>(pts_ticks.size());
   VideoTimeline timeline;
   const bool usable = declared.num > 0 && declared.den > 0;
   bool constant = usable;
