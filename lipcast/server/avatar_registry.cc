@@ -1,15 +1,24 @@
 #include "lipcast/server/avatar_registry.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <chrono>
+#include <set>
+#include <span>
+#include <tuple>
 #include <utility>
 
 #include "lipcast/avatar/find_avatar.h"
+#include "lipcast/avatar/package_path.h"
 
 namespace lipcast::server {
 namespace {
 
-/// What an avatar may hold in memory: its model files, and its decoded frames up to their budget.
+namespace fs = std::filesystem;
+
+constexpr size_t kMaxNameBytes = 251;  // a file name has 255, ".zip" takes four
+
 int64_t ModelBytes(const pipeline::LoadedAvatar& loaded) {
   const avatar::Manifest& manifest = loaded.avatar->manifest();
   int64_t bytes = 0;
@@ -21,8 +30,12 @@ int64_t ModelBytes(const pipeline::LoadedAvatar& loaded) {
   return bytes;
 }
 
+int64_t FrameBytes(const pipeline::LoadedAvatar& loaded) {
+  return loaded.avatar->frame_stats().bytes_held + loaded.faces->stats().bytes_held;
+}
+
 int64_t HeldBytes(const pipeline::LoadedAvatar& loaded) {
-  return ModelBytes(loaded) + loaded.avatar->frame_stats().bytes_held;
+  return ModelBytes(loaded) + FrameBytes(loaded);
 }
 
 int64_t UnixSeconds() {
@@ -31,10 +44,34 @@ int64_t UnixSeconds() {
       .count();
 }
 
-bool IsBareName(const std::string& name) {
-  return !name.empty() && name != "." && name != ".." && name.find('/') == std::string::npos &&
-         name.find('\\') == std::string::npos && name.find('\0') == std::string::npos &&
-         !name.ends_with(".zip");
+Status Named(const std::string& name, Code code, const std::string& message) {
+  return Status(code, "avatar '" + avatar::ShownText(name, 80) + "': " + message);
+}
+
+bool IsName(const std::string& name) {
+  return !name.empty() && name.size() <= kMaxNameBytes && name[0] != '.' &&
+         !name.ends_with(".zip") && avatar::IsUtf8(name) && std::ranges::none_of(name, [](char c) {
+           return c == '/' || c == '\\' || static_cast<unsigned char>(c) < ' ' || c == '\x7f';
+         });
+}
+
+bool LiesIn(const fs::path& path, const fs::path& root) {
+  std::error_code error;
+  const fs::path real_root = fs::canonical(root, error);
+  if (error) return false;
+  const fs::path real = fs::canonical(path, error);
+  if (error) return false;
+  const auto [root_end, path_at] = std::ranges::mismatch(real_root, real);
+  return root_end == real_root.end() && path_at != real.end();
+}
+
+/// Decodes from the first frame on while the store keeps all of them.
+Status DecodeFrames(const avatar::Avatar& avatar) {
+  for (int64_t i = 0; i < avatar.manifest().frame_count; ++i) {
+    LC_RETURN_IF_ERROR(avatar.Frame(i).status());
+    if (avatar.frame_stats().frames_held <= i) break;
+  }
+  return {};
 }
 
 }  // namespace
@@ -51,6 +88,7 @@ AvatarRegistry::Lease& AvatarRegistry::Lease::operator=(Lease&& other) noexcept 
   if (this == &other) return *this;
   Release();
   registry_ = std::exchange(other.registry_, nullptr);
+  version_ = std::move(other.version_);
   name_ = std::move(other.name_);
   avatar_ = std::move(other.avatar_);
   was_loaded_ = other.was_loaded_;
@@ -60,206 +98,308 @@ AvatarRegistry::Lease& AvatarRegistry::Lease::operator=(Lease&& other) noexcept 
 
 void AvatarRegistry::Lease::Release() {
   avatar_.reset();
-  if (registry_ != nullptr) std::exchange(registry_, nullptr)->GiveBack(name_, use_);
+  if (registry_ == nullptr) return;
+  std::exchange(registry_, nullptr)->GiveBack(name_, std::move(version_), use_);
 }
 
-Result<std::filesystem::path> AvatarRegistry::Find(const std::string& name) const {
-  if (!IsBareName(name)) {
-    return Status(Code::kInvalidArgument, "avatar '" + name + "': want a name, not a path");
+Result<fs::path> AvatarRegistry::Find(const std::string& name) const {
+  if (!IsName(name)) {
+    return Named(name, Code::kInvalidArgument,
+                 fmt::format("want a name of 1..{} bytes, not a path", kMaxNameBytes));
   }
-  auto found = avatar::FindAvatar(name, options_.roots);
+  for (const fs::path& root : options_.roots) {
+    auto found = avatar::FindAvatar(name, std::span(&root, 1));
+    if (!found.ok()) continue;
+    if (LiesIn(*found, root)) return found;
+    log_.Log(LogLevel::kWarning, "avatar_link_leads_out",
+             {{"avatar", name}, {"path", avatar::Utf8FromPath(*found)}});
+  }
   // Where the server keeps its avatars is not the client's business.
-  if (!found.ok()) return Status(found.status().code(), "avatar '" + name + "': there is none");
-  return found;
+  return Named(name, Code::kNotFound, "there is none");
 }
 
 Result<AvatarRegistry::Lease> AvatarRegistry::Acquire(const std::string& name) {
   Lease lease;
-  LC_ASSIGN_OR_RETURN(lease.avatar_, LoadItem(name, false, &lease.was_loaded_));
+  LC_ASSIGN_OR_RETURN(lease.version_, Obtain(name, Purpose::kSession, &lease.was_loaded_));
   lease.registry_ = this;
   lease.name_ = name;
+  lease.avatar_ = lease.version_->avatar;
   return lease;
 }
 
 Result<bool> AvatarRegistry::Load(const std::string& name) {
   bool was_loaded = false;
-  LC_ASSIGN_OR_RETURN(auto avatar, LoadItem(name, false, &was_loaded));
-  avatar.reset();
-  GiveBack(name, {});
-  std::lock_guard lock(mu_);
-  --items_[name].stats.sessions_opened;  // nobody spoke
+  LC_RETURN_IF_ERROR(Obtain(name, Purpose::kLoad, &was_loaded).status());
   return was_loaded;
 }
 
 Status AvatarRegistry::Replace(const std::string& name) {
   bool was_loaded = false;
-  LC_ASSIGN_OR_RETURN(auto avatar, LoadItem(name, true, &was_loaded));
-  avatar.reset();
-  GiveBack(name, {});
-  std::lock_guard lock(mu_);
-  --items_[name].stats.sessions_opened;
-  return {};
+  return Obtain(name, Purpose::kReplace, &was_loaded).status();
 }
 
-/// Returns the avatar with one session counted on it.
-Result<std::shared_ptr<const pipeline::LoadedAvatar>> AvatarRegistry::LoadItem(
-    const std::string& name, bool again, bool* was_loaded) {
-  LC_ASSIGN_OR_RETURN(const std::filesystem::path path, Find(name));
+/// For kSession one session is counted on what comes back.
+Result<AvatarRegistry::SharedVersion> AvatarRegistry::Obtain(const std::string& name,
+                                                             Purpose purpose, bool* was_loaded) {
+  const int64_t sessions = purpose == Purpose::kSession ? 1 : 0;
+  const auto take = [&](Item& item) {
+    *was_loaded = true;
+    OpenSessions(item, *item.current, sessions);
+    return item.current;
+  };
   {
-    std::unique_lock lock(mu_);
-    Item& item = items_[name];
-    item.path = path;
-    *was_loaded = item.avatar != nullptr;
-    if (item.loading) {
-      loaded_.wait(lock, [&] { return !item.loading; });
-      LC_RETURN_IF_ERROR(item.load_status);
-    } else if (item.avatar == nullptr || again) {
-      item.loading = true;
-    }
-    if (!item.loading) {
-      Touch(item);
-      ++item.stats.sessions;
-      ++item.stats.sessions_opened;
-      return item.avatar;
+    std::lock_guard lock(mu_);
+    const auto known = items_.find(name);
+    if (purpose != Purpose::kReplace && known != items_.end() && known->second.current) {
+      return take(known->second);
     }
   }
-  const TimePoint start = clock_.Now();
-  auto loaded = loader_(path);
-  const Nanoseconds took = clock_.Now() - start;
-  Status room = loaded.ok() ? MakeRoom(name, HeldBytes(**loaded)) : loaded.status();
-  std::lock_guard lock(mu_);
+  LC_ASSIGN_OR_RETURN(const fs::path path, Find(name));
+  std::unique_lock lock(mu_);
   Item& item = items_[name];
-  item.loading = false;
-  item.load_status = room;
-  item.stats.problem = room.message();
+  item.path = path;
+  if (purpose == Purpose::kReplace) {
+    // A load under way may have read the package before it changed.
+    loaded_.wait(lock, [&] { return item.load == nullptr; });
+  } else if (item.current) {
+    return take(item);
+  } else if (item.load) {
+    const std::shared_ptr<Pending> load = item.load;
+    load->sessions += sessions;
+    loaded_.wait(lock, [&] { return load->done; });
+    LC_RETURN_IF_ERROR(load->status);
+    return load->version;
+  }
+  const auto load = std::make_shared<Pending>();
+  item.load = load;
+  load->sessions = sessions;
+  lock.unlock();
+  return RunLoad(name, purpose, load, path);
+}
+
+Result<AvatarRegistry::Loaded> AvatarRegistry::ReadPackage(const fs::path& path) const {
+  LC_ASSIGN_OR_RETURN(Loaded loaded, loader_(path));
+  if (options_.preload_frames) LC_RETURN_IF_ERROR(DecodeFrames(*loaded->avatar));
+  return loaded;
+}
+
+Result<AvatarRegistry::SharedVersion> AvatarRegistry::RunLoad(const std::string& name,
+                                                              Purpose purpose,
+                                                              const std::shared_ptr<Pending>& load,
+                                                              const fs::path& path) {
+  const TimePoint start = clock_.Now();
+  auto loaded = ReadPackage(path);
+  const Nanoseconds took = clock_.Now() - start;
+  Status status = loaded.status();
+  Dropped dropped;
+  int count = 0;
+  {
+    std::lock_guard lock(mu_);
+    Item& item = items_[name];
+    if (loaded.ok()) status = MakeRoom(name, HeldBytes(**loaded), &dropped);
+    if (status.ok()) {
+      Retire(item, &dropped);
+      item.current = std::make_shared<Version>(Version{*std::move(loaded)});
+      item.last_used = clock_.Now();
+      item.stats.load_time = took;
+      ++item.stats.loads;
+      OpenSessions(item, *item.current, load->sessions);
+    }
+    item.stats.problem = status.message();
+    load->version = item.current;
+    load->status = status;
+    load->done = true;
+    item.load.reset();
+    count = LoadedLocked();
+  }
   loaded_.notify_all();
-  if (!room.ok()) {
+  Announce(dropped, name);
+  metrics_.Gauge("avatars_loaded", count);
+  if (!status.ok()) {
     metrics_.Count("avatar_load_failures_total", 1);
     log_.Log(LogLevel::kWarning, "avatar_load_failed",
-             {{"avatar", name}, {"reason", room.ToString()}});
-    return room;
+             {{"avatar", name}, {"reason", status.ToString()}});
+    return status;
   }
-  item.avatar = *loaded;
-  item.stats.load_time = took;
-  ++item.stats.loads;
-  ++item.stats.sessions;
-  ++item.stats.sessions_opened;
-  Touch(item);
   metrics_.Count("avatar_loads_total", 1);
-  log_.Log(LogLevel::kInfo, "avatar_loaded",
+  metrics_.Observe("avatar_load_seconds", std::chrono::duration<double>(took).count());
+  log_.Log(LogLevel::kInfo, purpose == Purpose::kReplace ? "avatar_replaced" : "avatar_loaded",
            {{"avatar", name},
             {"ms",
              std::to_string(std::chrono::duration_cast<std::chrono::milliseconds>(took).count())}});
-  return *loaded;
+  return load->version;
 }
 
-Status AvatarRegistry::MakeRoom(const std::string& newcomer, int64_t bytes) {
-  std::lock_guard lock(mu_);
-  while (true) {
-    int64_t held = bytes;
-    int count = 1;
-    std::map<std::string, Item>::iterator worst = items_.end();
-    for (auto it = items_.begin(); it != items_.end(); ++it) {
-      const auto& [name, item] = *it;
-      if (name == newcomer || item.avatar == nullptr) continue;
-      held += HeldBytes(*item.avatar);
-      ++count;
-      if (item.stats.sessions > 0) continue;
-      const bool worse = worst == items_.end() ||
-                         (options_.eviction == Eviction::kLeastRecentlyUsed
-                              ? item.last_used < worst->second.last_used
-                              : item.stats.sessions_opened < worst->second.stats.sessions_opened);
-      if (worse) worst = it;
+AvatarRegistry::Held AvatarRegistry::Measure(const std::string& newcomer) {
+  Held held;
+  for (auto it = items_.begin(); it != items_.end(); ++it) {
+    const auto& [name, item] = *it;
+    for (const SharedVersion& version : item.replaced) {
+      held.fixed_bytes += HeldBytes(*version->avatar);
     }
-    if (held <= options_.memory_bytes && count <= options_.max_loaded) return {};
-    if (worst == items_.end()) {
-      return Status(Code::kResourceExhausted,
-                    "avatar '" + newcomer + "': " + std::to_string(count) + " avatars with " +
-                        std::to_string(held >> 20) + " MiB: want at most " +
-                        std::to_string(options_.max_loaded) + " with " +
-                        std::to_string(options_.memory_bytes >> 20) +
-                        " MiB, and those loaded are in use");
+    if (!item.current) continue;
+    const int64_t bytes = HeldBytes(*item.current->avatar);
+    if (item.current->sessions > 0) {
+      held.fixed_bytes += bytes;
+      held.fixed += name == newcomer ? 0 : 1;
+    } else if (name != newcomer) {
+      held.idle_bytes += bytes;
+      held.idle.push_back(it);
     }
-    worst->second.avatar.reset();
+  }
+  const bool frequency = options_.eviction == Eviction::kLeastFrequentlyUsed;
+  std::ranges::stable_sort(held.idle, {}, [&](const Items::iterator& it) {
+    const Item& item = it->second;
+    return std::tuple(frequency ? item.stats.sessions_opened : 0, item.last_used);
+  });
+  return held;
+}
+
+void AvatarRegistry::EvictUntil(int64_t bytes, int count, Held* held, Dropped* dropped) {
+  int left = held->fixed + static_cast<int>(held->idle.size());
+  for (const Items::iterator& it : held->idle) {
+    if (held->fixed_bytes + held->idle_bytes <= bytes && left <= count) return;
+    held->idle_bytes -= HeldBytes(*it->second.current->avatar);
+    --left;
+    Retire(it->second, dropped);
+    dropped->evicted.push_back(it->first);
+  }
+}
+
+Status AvatarRegistry::MakeRoom(const std::string& newcomer, int64_t bytes, Dropped* dropped) {
+  Held held = Measure(newcomer);
+  if (held.fixed_bytes + bytes > options_.memory_bytes || held.fixed >= options_.max_loaded) {
+    return Named(newcomer, Code::kResourceExhausted,
+                 fmt::format("needs {} bytes beside {} avatars in use with {}: want at most {} "
+                             "avatars with {}",
+                             bytes, held.fixed, held.fixed_bytes, options_.max_loaded,
+                             options_.memory_bytes));
+  }
+  EvictUntil(options_.memory_bytes - bytes, options_.max_loaded - 1, &held, dropped);
+  return {};
+}
+
+/// Takes the current version out of its place; one in use lives on beside it.
+void AvatarRegistry::Retire(Item& item, Dropped* dropped) {
+  if (!item.current) return;
+  auto& place = item.current->sessions > 0 ? item.replaced : dropped->versions;
+  place.push_back(std::exchange(item.current, nullptr));
+}
+
+void AvatarRegistry::Announce(const Dropped& dropped, const std::string& reason) {
+  for (const std::string& name : dropped.evicted) {
     metrics_.Count("avatar_evictions_total", 1);
-    log_.Log(LogLevel::kInfo, "avatar_evicted", {{"avatar", worst->first}, {"for", newcomer}});
+    log_.Log(LogLevel::kInfo, "avatar_evicted", {{"avatar", name}, {"for", reason}});
   }
 }
 
 Status AvatarRegistry::Unload(const std::string& name) {
-  std::lock_guard lock(mu_);
-  const auto found = items_.find(name);
-  if (found == items_.end() || found->second.avatar == nullptr) {
-    return Status(Code::kNotFound, "avatar '" + name + "': is not loaded");
+  Dropped dropped;
+  int count = 0;
+  {
+    std::lock_guard lock(mu_);
+    const auto found = items_.find(name);
+    if (found == items_.end() || !found->second.current) {
+      return Named(name, Code::kNotFound, "is not loaded");
+    }
+    Retire(found->second, &dropped);
+    count = LoadedLocked();
   }
-  found->second.avatar.reset();
+  metrics_.Gauge("avatars_loaded", count);
   log_.Log(LogLevel::kInfo, "avatar_unloaded", {{"avatar", name}});
   return {};
 }
 
-void AvatarRegistry::GiveBack(const std::string& name, const SessionUse& use) {
-  std::lock_guard lock(mu_);
+void AvatarRegistry::OpenSessions(Item& item, Version& version, int64_t sessions) const {
+  if (sessions == 0) return;
+  version.sessions += sessions;
+  item.stats.sessions += sessions;
+  item.stats.sessions_opened += sessions;
+  item.last_used = clock_.Now();
+  item.stats.last_used_unix_s = UnixSeconds();
+}
+
+void AvatarRegistry::GiveBack(const std::string& name, SharedVersion version,
+                              const SessionUse& use) {
+  std::lock_guard lock(mu_);  // `version` outlives it: the last of a replaced one ends unlocked
   Item& item = items_[name];
   --item.stats.sessions;
   item.stats.frames += use.frames;
   item.stats.generated_frames += use.generated_frames;
   item.stats.generate_time += use.generate_time;
-  Touch(item);
-}
-
-void AvatarRegistry::Touch(Item& item) const {
   item.last_used = clock_.Now();
   item.stats.last_used_unix_s = UnixSeconds();
+  if (--version->sessions == 0) std::erase(item.replaced, version);
 }
 
 void AvatarRegistry::EvictIdle() {
-  if (options_.idle_timeout.count() == 0) return;
-  std::lock_guard lock(mu_);
-  for (auto& [name, item] : items_) {
-    if (item.avatar == nullptr || item.stats.sessions > 0) continue;
-    if (clock_.Now() - item.last_used < options_.idle_timeout) continue;
-    item.avatar.reset();
-    log_.Log(LogLevel::kInfo, "avatar_evicted", {{"avatar", name}, {"for", "idle"}});
+  Dropped idle, grown;
+  int count = 0;
+  {
+    std::lock_guard lock(mu_);
+    const TimePoint now = clock_.Now();
+    for (auto& [name, item] : items_) {
+      const bool due = options_.idle_timeout.count() > 0 && item.current &&
+                       item.current->sessions == 0 && now - item.last_used >= options_.idle_timeout;
+      if (!due) continue;
+      Retire(item, &idle);
+      idle.evicted.push_back(name);
+    }
+    Held held = Measure("");
+    EvictUntil(options_.memory_bytes, options_.max_loaded, &held, &grown);
+    count = LoadedLocked();
   }
+  Announce(idle, "idle");
+  Announce(grown, "memory");
+  metrics_.Gauge("avatars_loaded", count);
 }
 
-void AvatarRegistry::Scan() {
+std::map<std::string, fs::path> AvatarRegistry::Scan() const {
+  std::set<std::string> names;
   for (const auto& root : options_.roots) {
     std::error_code error;
-    for (std::filesystem::directory_iterator it(root, error), end; !error && it != end;
-         it.increment(error)) {
-      std::string name = it->path().filename().string();
-      std::error_code ignored;
-      if (name.ends_with(".zip")) {
-        name.resize(name.size() - 4);
-      } else if (!std::filesystem::exists(it->path() / "avatar.json", ignored)) {
-        continue;
-      }
-      if (IsBareName(name) && items_[name].path.empty()) items_[name].path = it->path();
+    for (fs::directory_iterator it(root, error), end; !error && it != end; it.increment(error)) {
+      std::string name = avatar::Utf8FromPath(it->path().filename());
+      if (name.ends_with(".zip")) name.resize(name.size() - 4);
+      if (IsName(name)) names.insert(std::move(name));
     }
   }
+  std::map<std::string, fs::path> found;
+  for (const std::string& name : names) {
+    if (auto path = Find(name); path.ok()) found[name] = *std::move(path);
+  }
+  return found;
 }
 
 AvatarEntry AvatarRegistry::EntryOf(const std::string& name, const Item& item) const {
-  AvatarEntry entry{name, item.path, item.avatar, item.stats};
-  entry.stats.loaded = item.avatar != nullptr;
-  if (item.avatar != nullptr) {
-    entry.stats.model_bytes = ModelBytes(*item.avatar);
-    entry.stats.frame_bytes = item.avatar->avatar->frame_stats().bytes_held;
+  AvatarEntry entry{name, item.path, item.current ? item.current->avatar : nullptr, item.stats};
+  entry.stats.loaded = item.current != nullptr;
+  entry.stats.loading = item.load != nullptr;
+  if (entry.avatar) {
+    entry.stats.model_bytes = ModelBytes(*entry.avatar);
+    entry.stats.frame_bytes = FrameBytes(*entry.avatar);
   }
   return entry;
 }
 
 std::vector<AvatarEntry> AvatarRegistry::List() {
-  std::lock_guard lock(mu_);
-  Scan();
+  const auto found = Scan();
   std::vector<AvatarEntry> entries;
-  for (const auto& [name, item] : items_) entries.push_back(EntryOf(name, item));
+  std::lock_guard lock(mu_);
+  for (const auto& [name, path] : found) items_[name].path = path;
+  for (const auto& [name, item] : items_) {
+    if (found.contains(name) || item.current) entries.push_back(EntryOf(name, item));
+  }
   return entries;
 }
 
 Result<AvatarEntry> AvatarRegistry::Get(const std::string& name) {
-  LC_ASSIGN_OR_RETURN(const std::filesystem::path path, Find(name));
+  {
+    std::lock_guard lock(mu_);
+    const auto known = items_.find(name);
+    if (known != items_.end() && known->second.current) return EntryOf(name, known->second);
+  }
+  LC_ASSIGN_OR_RETURN(const fs::path path, Find(name));
   std::lock_guard lock(mu_);
   Item& item = items_[name];
   item.path = path;
@@ -268,8 +408,12 @@ Result<AvatarEntry> AvatarRegistry::Get(const std::string& name) {
 
 int AvatarRegistry::loaded() const {
   std::lock_guard lock(mu_);
+  return LoadedLocked();
+}
+
+int AvatarRegistry::LoadedLocked() const {
   return static_cast<int>(
-      std::ranges::count_if(items_, [](const auto& e) { return e.second.avatar != nullptr; }));
+      std::ranges::count_if(items_, [](const auto& e) { return e.second.current != nullptr; }));
 }
 
 }  // namespace lipcast::server
