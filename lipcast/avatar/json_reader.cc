@@ -27,7 +27,7 @@ class StrictWatch {
       keys_[level + 1].clear();
     }
     if (event == json::parse_event_t::key && level < keys_.size()) {
-      const std::string& key = value.get_ref<const std::string&>();
+      const auto& key = value.get_ref<const std::string&>();
       if (!keys_[level].insert(key).second) {
         status_ = Status(Code::kInvalidArgument,
                          fmt::format("the key \"{}\" stands twice in one object: want it once",
@@ -129,7 +129,7 @@ std::string ObjectReader::String(std::string_view key, size_t min_bytes, size_t 
     Fault(WrongValue(Where(key), *value, want));
     return {};
   }
-  const std::string& text = value->get_ref<const std::string&>();
+  const auto& text = value->get_ref<const std::string&>();
   if (text.size() < min_bytes || text.size() > max_bytes) {
     Fault(WrongValue(Where(key), *value, want));
   } else if (ShownText(text) != text) {

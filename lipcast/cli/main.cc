@@ -1,4 +1,5 @@
 #include <CLI/CLI.hpp>
+#include <cstdio>
 #include <string>
 
 #include "lipcast/cli/bench.h"
@@ -10,7 +11,9 @@
 #include "lipcast/cli/render.h"
 #include "lipcast/media/libav_log.h"
 
-int main(int argc, char** argv) {
+namespace {
+
+int Run(int argc, char** argv) {
   using namespace lipcast;
   CLI::App app("lipcast: speech in, a talking person out", "lipcast");
   app.set_version_flag("--version", "lipcast " LIPCAST_VERSION);
@@ -40,8 +43,17 @@ int main(int argc, char** argv) {
                "; want render, inspect, doctor or bench";
     }
     return cli::Fail(cli::kExitUsage, reason + " (lipcast --help)");
-  } catch (const std::exception& error) {  // out of memory, a full disk under the C++ library
-    return cli::Fail(cli::kExitFailure, error.what());
   }
   return exit_code;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  try {
+    return Run(argc, argv);
+  } catch (const std::exception& error) {  // out of memory, a full disk under the C++ library
+    std::fprintf(stderr, "lipcast: %s\n", error.what());
+    return lipcast::cli::kExitFailure;
+  }
 }

@@ -35,7 +35,7 @@ constexpr Group kGroups[] = {
 std::string CpuName() {
   std::ifstream info("/proc/cpuinfo");
   for (std::string line; std::getline(info, line);) {
-    if (line.rfind("model name", 0) != 0) continue;
+    if (!line.starts_with("model name")) continue;
     const size_t colon = line.find(": ");
     if (colon != std::string::npos) return line.substr(colon + 2);
   }
@@ -48,7 +48,7 @@ double PeakRssMb() {
   // Not getrusage: a program inherits there the peak of the one that started it.
   std::ifstream status("/proc/self/status");
   for (std::string line; std::getline(status, line);) {
-    if (line.rfind("VmHWM:", 0) == 0) return std::strtod(line.c_str() + 6, nullptr) / 1024.0;
+    if (line.starts_with("VmHWM:")) return std::strtod(line.c_str() + 6, nullptr) / 1024.0;
   }
   return 0;
 }
