@@ -18,20 +18,6 @@ constexpr int64_t kRingSeconds = 4;
 /// Utterances, and notices of them, held before the writer waits.
 constexpr size_t kMaxWaitingUtterances = 64;
 
-/// What a byte of silence is in this format.
-std::byte SilenceByte(audio::SampleType type) {
-  switch (type) {
-    case audio::SampleType::kU8:
-      return std::byte{0x80};
-    case audio::SampleType::kMulaw:
-      return std::byte{0xFF};
-    case audio::SampleType::kAlaw:
-      return std::byte{0xD5};
-    default:
-      return std::byte{0};
-  }
-}
-
 size_t RingBytes(const audio::AudioFormat& format) {
   return static_cast<size_t>(kRingSeconds * format.rate_hz * format.frame_bytes());
 }
@@ -193,7 +179,7 @@ void Session::Begin(uint64_t utterance) {
 /// Whether the newest utterance's audio may follow.
 bool Session::FillToFrameEdge() {
   while (ring_.end() < silence_to_ && ring_.room() > 0) {
-    const std::array silence = {SilenceByte(options_.format.type)};
+    const std::array silence = {audio::SilenceByte(options_.format.type)};
     ring_.Append(silence);
   }
   return ring_.end() >= silence_to_;
@@ -297,7 +283,6 @@ Status Session::Finish() {
 Result<ClearPoint> Session::Clear() {
   std::unique_lock lock(mu_);
   LC_RETURN_IF_ERROR(failure_);
-  ++generation_;
   ClearPoint point;
   const int64_t rate_hz = options_.format.rate_hz;
   const int64_t position = FirstSample(next_out_, rate_hz, fps_);
@@ -319,11 +304,7 @@ Result<ClearPoint> Session::Clear() {
     last_id_ = waiting_id_;
   }
   cleared_up_to_ = last_id_;
-  for (Slot& slot : slots_) {
-    slot.state = Slot::State::kEmpty;
-    slot.picture = {};
-  }
-  next_dispatch_ = next_out_;
+  DropDrawn(next_out_);
   ring_.ResetAt(FrameStartByte(next_out_));
   fed_bytes_ = silence_to_ = ring_.end();
   edges_ = Edges::kSilence;
@@ -331,38 +312,46 @@ Result<ClearPoint> Session::Clear() {
     end_sample_ = received_samples();
     total_frames_ = next_out_;
   }
-  restart_ = next_out_;
   SchedulePump();
   Changed();
   return point;
 }
 
-Status Session::TakeBackUndrawn() {
+Status Session::TakeBackUndrawn(uint64_t utterance) {
   const std::lock_guard lock(mu_);
   LC_RETURN_IF_ERROR(failure_);
   LC_ENSURE(!end_sample_ && edges_ == Edges::kSilence);
+  if (utterances_.empty() || utterances_.back().id != utterance) return {};
   int64_t cut = next_out_;
   while (cut < next_dispatch_ && SlotOf(cut).state == Slot::State::kDone) ++cut;
+  cut = std::max(cut, utterances_.back().first_frame);
   const int64_t cut_byte = FrameStartByte(cut);
   if (ring_.end() <= cut_byte) return {};
+  ring_.DropAfter(cut_byte);
+  if (fed_bytes_ > cut_byte) {  // the timeline has heard it: it goes back to before
+    DropDrawn(std::min(cut, next_dispatch_));
+    fed_bytes_ = FrameStartByte(next_dispatch_);
+  }
+  silence_to_ = cut_byte;
+  if (utterances_.back().first_frame >= cut) {
+    utterances_.pop_back();
+  } else {
+    utterances_.back().end_sample = received_samples();
+  }
+  last_ended_ = true;
+  SchedulePump();
+  return {};
+}
+
+/// What was drawn or is being drawn of `frame` and after it is not wanted; the timeline restarts.
+void Session::DropDrawn(int64_t frame) {
   ++generation_;
-  for (int64_t i = cut; i < next_dispatch_; ++i) {
+  for (int64_t i = frame; i < next_dispatch_; ++i) {
     SlotOf(i).state = Slot::State::kEmpty;
     SlotOf(i).picture = {};
   }
-  next_dispatch_ = cut;
-  ring_.DropAfter(cut_byte);
-  fed_bytes_ = std::min(fed_bytes_, cut_byte);
-  silence_to_ = cut_byte;
-  while (!utterances_.empty() && utterances_.back().first_frame >= cut) utterances_.pop_back();
-  if (!utterances_.empty()) {
-    int64_t& end = utterances_.back().end_sample.emplace(received_samples());
-    end = std::min(end, received_samples());
-  }
-  last_ended_ = true;
-  restart_ = cut;
-  SchedulePump();
-  return {};
+  next_dispatch_ = frame;
+  restart_ = frame;
 }
 
 void Session::Cancel(Status why) {
@@ -382,6 +371,11 @@ SessionCounts Session::counts() const {
   SessionCounts counts = counts_;
   counts.picture_allocations = pictures_.allocations();
   return counts;
+}
+
+int64_t Session::samples_in() const {
+  const std::lock_guard lock(mu_);
+  return received_samples();
 }
 
 std::optional<int64_t> Session::total_frames() const {

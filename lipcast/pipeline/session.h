@@ -122,9 +122,10 @@ class Session {
   /// dropped too. The next frame continues the picture and the sound where the reader stands. Every
   /// utterance cut is started and finished, interrupted. Reference edges become kSilence.
   Result<ClearPoint> Clear();
-  /// Takes back the audio behind the frames that are drawn already, quietly: its utterances get no
-  /// further event. For audio that nobody is waiting for, silence that makes room for speech.
-  Status TakeBackUndrawn();
+  /// Takes back what of `utterance`, the newest, is behind the frames that are drawn already, and
+  /// ends it there; if that leaves nothing, it gets no event. For silence that makes room for
+  /// speech.
+  Status TakeBackUndrawn(uint64_t utterance);
   /// Ends the stream at once; Next then returns `why`.
   void Cancel(Status why);
 
@@ -133,6 +134,7 @@ class Session {
   /// kEvent fills `event`. With `even_undrawn` a frame whose sound is whole leaves now, drawn or
   /// not: for readers with a deadline.
   Result<Poll> TryNext(Event* event, bool even_undrawn = false);
+  bool NextIsDrawn() const;
 
   const Rational& fps() const { return fps_; }
   int width() const { return width_; }
@@ -140,6 +142,8 @@ class Session {
   const StageTimes& times() const { return times_; }
   StageTimes& times() { return times_; }
   SessionCounts counts() const;
+  /// The input's length so far, silence between utterances included.
+  int64_t samples_in() const;
   /// Frames in all, once the end of the audio is known.
   std::optional<int64_t> total_frames() const;
 
@@ -182,7 +186,11 @@ class Session {
   bool FillToFrameEdge();
   bool CanEnd(uint64_t utterance) const;
   void EndNewest();
+  void DropDrawn(int64_t frame);
   void Changed();
+  const Slot& SlotOf(int64_t frame) const {
+    return slots_[static_cast<size_t>(frame) % slots_.size()];
+  }
   Slot& SlotOf(int64_t frame) { return slots_[static_cast<size_t>(frame) % slots_.size()]; }
   void Warn(std::string message);
   void Fail(Status why);

@@ -39,12 +39,16 @@ void Session::Pump() {
 
 Result<bool> Session::PumpOnce() {
   std::optional<int64_t> restart_at;
+  int64_t next = 0;
   {
     std::lock_guard lock(mu_);
     if (!failure_.ok()) return false;
+    next = next_dispatch_;
     restart_at = std::exchange(restart_, std::nullopt);
   }
   if (restart_at) LC_RETURN_IF_ERROR(RestartTimeline(*restart_at));
+  // Frames that left undrawn are not dispatched: what they look at must not fill the timeline.
+  timeline_->DropBefore(MapFrame(next, fps_, avatar_->generator->context().fps));
   LC_ASSIGN_OR_RETURN(const bool fed, FeedTimeline());
   LC_ASSIGN_OR_RETURN(const bool finished, FinishTimeline());
   LC_ASSIGN_OR_RETURN(const bool advanced, timeline_->Advance());

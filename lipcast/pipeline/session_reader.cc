@@ -26,6 +26,11 @@ Result<Poll> Session::TryNext(Event* event, bool even_undrawn) {
   return Ended() && utterances_.empty() ? Poll::kEnd : Poll::kLater;
 }
 
+bool Session::NextIsDrawn() const {
+  const std::lock_guard lock(mu_);
+  return SlotOf(next_out_).state == Slot::State::kDone;
+}
+
 std::optional<Event> Session::TakeEvent(bool even_undrawn) {
   if (!notices_.empty()) {
     std::optional<Event> event(std::move(notices_.front()));
@@ -90,7 +95,15 @@ Event Session::TakeFrame(bool drawn) {
   ++next_out_;
   next_dispatch_ = std::max(next_dispatch_, next_out_);
   ++counts_.frames;
-  if (!drawn) ++counts_.undrawn;
+  if (!drawn) {
+    ++counts_.undrawn;
+    if (fed_bytes_ < end - static_cast<int64_t>(ring_.room())) {
+      // The workers are seconds behind: they go on from here, or the sound would have to wait.
+      DropDrawn(next_out_);
+      fed_bytes_ = end;
+      ring_.DropBefore(end);
+    }
+  }
   if (frame.speaking) ++counts_.generated;
   room_.notify_all();
   SchedulePump();
