@@ -195,7 +195,7 @@ TEST_F(ConfigFile, AFileThatIsNotYamlIsRefusedWithTheLine) {
   EXPECT_EQ(Error("just words\n"), "line 1: want key: value lines");
   EXPECT_EQ(Error("- a\n- b\n"), "line 1: want key: value lines");
   EXPECT_EQ(Error("log:\n  level: *x\n").substr(0, 8), "line 2: ");
-  EXPECT_EQ(Error(std::string("log:\n  level: info\n\x04 format: no", 34)),
+  EXPECT_EQ(Error("log:\n  level: info\n\x04 format: no"),
             "line 3: holds the byte 0x04: want text");
   EXPECT_EQ(Error(std::string("\x7f"
                               "ELF\x02\x01",
