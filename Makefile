@@ -33,7 +33,7 @@ lint: setup-lint ## format, layers, ruff
 	@tools/lint
 
 .PHONY: tidy
-tidy: setup-lint ## clang-tidy over lipcast/ (about ten minutes)
+tidy: setup-lint ## clang-tidy over lipcast/ (about 20 minutes)
 	@tools/lint --tidy
 
 .PHONY: fuzz
@@ -46,7 +46,7 @@ format: setup-lint ## format all C++ and Python
 	@.deps/python/bin/ruff format -q python tests tools
 
 .PHONY: coverage
-coverage: setup-lint setup-test ## line coverage of lipcast/ by the C++ tests
+coverage: setup-lint setup-test ## line coverage of lipcast/ by the C++ and end-to-end tests
 	@tools/coverage
 
 .PHONY: clean

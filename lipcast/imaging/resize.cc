@@ -31,13 +31,13 @@ CubicAxis MakeCubicAxis(int source_px, int destination_px) {
   axis.first.resize(destination_px);
   axis.weight.resize(4 * static_cast<size_t>(destination_px));
   const double scale = 1.0 / (static_cast<double>(destination_px) / source_px);
-  constexpr float a = -0.75f;
+  constexpr float kA = -0.75f;
   for (int i = 0; i < destination_px; ++i) {
     const auto centre = static_cast<float>((i + 0.5) * scale - 0.5);
     const float cell = std::floor(centre);
     const float x = centre - cell;  // 0..1 between taps 1 and 2
-    const auto near = [](float d) { return ((a + 2) * d - (a + 3)) * d * d + 1; };
-    const float far = ((a * (x + 1) - 5 * a) * (x + 1) + 8 * a) * (x + 1) - 4 * a;
+    const auto near = [](float d) { return ((kA + 2) * d - (kA + 3)) * d * d + 1; };
+    const float far = ((kA * (x + 1) - 5 * kA) * (x + 1) + 8 * kA) * (x + 1) - 4 * kA;
     const float w[4] = {far, near(x), near(1 - x), 1.0f - far - near(x) - near(1 - x)};
     axis.first[i] = static_cast<int32_t>(cell) - 1;
     for (int t = 0; t < 4; ++t) {

@@ -63,8 +63,8 @@ Status RunPadded(const Session& session, int64_t items, int64_t fixed,
   for (const TensorInfo& info : session.outputs()) {
     padded_out.emplace_back(static_cast<size_t>(ItemElements(info) * fixed));
   }
-  for (auto& block : padded_in) in.emplace_back(block);
-  for (auto& block : padded_out) out.emplace_back(block);
+  in.assign(padded_in.begin(), padded_in.end());
+  out.assign(padded_out.begin(), padded_out.end());
   LC_RETURN_IF_ERROR(session.Run(fixed, in, out));
   for (size_t k = 0; k < outputs.size(); ++k) {
     std::copy_n(padded_out[k].begin(), outputs[k].size(), outputs[k].begin());

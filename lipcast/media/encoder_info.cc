@@ -21,10 +21,10 @@ EncoderInfo FindEncoders() {
                        Version("libswscale", swscale_version());
   info.licence = avcodec_license();
   for (const char* name : {"libx264", "libopenh264"}) {
-    if (avcodec_find_encoder_by_name(name)) info.h264_encoders.push_back(name);
+    if (avcodec_find_encoder_by_name(name)) info.h264_encoders.emplace_back(name);
   }
   for (const char* name : {"aac", "libfdk_aac"}) {
-    if (avcodec_find_encoder_by_name(name)) info.aac_encoders.push_back(name);
+    if (avcodec_find_encoder_by_name(name)) info.aac_encoders.emplace_back(name);
   }
   info.vp9_alpha = avcodec_find_decoder_by_name("libvpx-vp9") != nullptr;
   return info;

@@ -232,7 +232,7 @@ bool WritePixels(Encoder* encoder, const PictureView& picture, McuRow* mcus, int
     if (mcus) {
       jpeg_write_raw_data(info, mcus->Fill(static_cast<int>(info->next_scanline)), kMcuPx);
     } else {
-      JSAMPROW row = const_cast<JSAMPROW>(
+      auto row = const_cast<JSAMPROW>(
           picture.plane[0] + static_cast<ptrdiff_t>(info->next_scanline) * picture.stride[0]);
       jpeg_write_scanlines(info, &row, 1);
     }

@@ -62,7 +62,7 @@ Result<std::unique_ptr<MediaInput>> MediaInput::Open(const avatar::FileSource& s
 MediaInput::~MediaInput() {
   if (format_) avformat_close_input(&format_);
   if (io_) {
-    av_freep(&io_->buffer);
+    av_freep(static_cast<void*>(&io_->buffer));
     avio_context_free(&io_);
   }
 }

@@ -291,7 +291,7 @@ class AacAudio final : public MovieAudio {
       return LibavStatus(error, "AAC frame");
     }
     for (size_t c = 0; c < channels_; ++c) {
-      float* plane = reinterpret_cast<float*>(frame_->extended_data[c]);
+      auto* plane = reinterpret_cast<float*>(frame_->extended_data[c]);
       for (size_t i = 0; i < frames; ++i) plane[i] = pending_[i * channels_ + c];
     }
     frame_->pts = samples_;

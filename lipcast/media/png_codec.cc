@@ -21,20 +21,20 @@ struct PngJob {
 };
 
 void OnError(png_structp png, png_const_charp message) {
-  PngJob* job = static_cast<PngJob*>(png_get_error_ptr(png));
+  auto* job = static_cast<PngJob*>(png_get_error_ptr(png));
   std::strncpy(job->message, message, sizeof job->message - 1);
   longjmp(job->jump, 1);
 }
 void OnWarning(png_structp, png_const_charp) {}
 
 void OnRead(png_structp png, png_bytep to, size_t size) {
-  PngJob* job = static_cast<PngJob*>(png_get_io_ptr(png));
+  auto* job = static_cast<PngJob*>(png_get_io_ptr(png));
   if (size > job->input.size() - job->position) png_error(png, "the data ends early");
   std::memcpy(to, job->input.data() + job->position, size);
   job->position += size;
 }
 void OnWrite(png_structp png, png_bytep from, size_t size) {
-  PngJob* job = static_cast<PngJob*>(png_get_io_ptr(png));
+  auto* job = static_cast<PngJob*>(png_get_io_ptr(png));
   job->output->insert(job->output->end(), from, from + size);
 }
 void OnFlush(png_structp) {}

@@ -35,7 +35,7 @@ SpeechTimeline::SpeechTimeline(const TimelineOptions& options,
       context_(generator_->context()),
       times_(times),
       edges_(options.edges),
-      mono_(std::move(mono)),
+      mono_(mono),
       features_(context_, kFeatureCapacity),
       history_(kHistorySamples),
       active_(kActiveRing) {}
