@@ -45,7 +45,7 @@ Result<std::unique_ptr<SpeechTimeline>> SpeechTimeline::Create(
     StageTimes& times) {
   LC_ASSIGN_OR_RETURN(auto mono, audio::MonoConverter::Create(options.format));
   std::unique_ptr<SpeechTimeline> timeline(
-      new SpeechTimeline(options, std::move(generator), times, std::move(mono)));
+      new SpeechTimeline(options, std::move(generator), times, mono));
   LC_RETURN_IF_ERROR(timeline->StartSegment(0));
   return timeline;
 }
@@ -199,7 +199,7 @@ bool SpeechTimeline::Ready(int64_t frame) const {
 Status SpeechTimeline::FillContext(int64_t frame, std::span<float> context) {
   int64_t last = context_.last_window(frame);
   if (window_count_) last = std::min(last, *window_count_ - 1);
-  const int64_t first = std::max<int64_t>({0, frame - context_.rows_before - 1, origin_frame_});
+  const auto first = std::max({int64_t{0}, frame - context_.rows_before - 1, origin_frame_});
   LC_RETURN_IF_ERROR(EnsureEncoded(first, last));
   StageTimer timer(times_, Stage::kWindows);
   return features_.FillContext(frame, window_count_, context);
