@@ -19,9 +19,7 @@ endif()
 if(LIPCAST_NETWORK)
   find_package(Protobuf REQUIRED)
   find_package(gRPC CONFIG REQUIRED)
-  find_package(OpenSSL REQUIRED COMPONENTS Crypto SSL)
   find_package(Boost 1.81 REQUIRED)
-  find_package(prometheus-cpp CONFIG REQUIRED)
 endif()
 
 set(LIPCAST_ORT_ROOT ${PROJECT_SOURCE_DIR}/.deps/onnxruntime CACHE PATH

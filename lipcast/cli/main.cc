@@ -9,6 +9,9 @@
 #include "lipcast/cli/inspect.h"
 #include "lipcast/cli/interrupt.h"
 #include "lipcast/cli/render.h"
+#if LIPCAST_NETWORK
+#include "lipcast/cli/serve.h"
+#endif
 #include "lipcast/media/libav_log.h"
 
 namespace {
@@ -23,6 +26,9 @@ int Run(int argc, char** argv) {
       "written; 5 something is missing (lipcast doctor shows what); 130 interrupted.");
   int exit_code = cli::kExitOk;
   cli::AddRender(app, exit_code);
+#if LIPCAST_NETWORK
+  cli::AddServe(app, exit_code);
+#endif
   cli::AddInspect(app, exit_code);
   cli::AddDoctor(app, exit_code);
   cli::AddBench(app, exit_code);
@@ -40,7 +46,7 @@ int Run(int argc, char** argv) {
     if (app.get_subcommands().empty()) {
       const bool none = app.remaining_size() == 0;
       reason = (none ? "no command" : "'" + app.remaining().front() + "': no such command") +
-               "; want render, inspect, doctor or bench";
+               "; want render, serve, inspect, doctor or bench";
     }
     return cli::Fail(cli::kExitUsage, reason + " (lipcast --help)");
   }

@@ -26,16 +26,24 @@ std::vector<std::filesystem::path> AvatarRoots() {
   return roots;
 }
 
+Result<std::unique_ptr<pipeline::Engine>> MakeEngine(const pipeline::EngineOptions& options,
+                                                     const inference::Backend& backend,
+                                                     LogSink& log, Metrics& metrics,
+                                                     const Clock& clock) {
+  pipeline::EngineParts parts;
+  parts.backend = &backend;
+  parts.codecs = media::MakeFrameCodecs();
+  parts.log = &log;
+  parts.metrics = &metrics;
+  parts.clock = &clock;
+  return pipeline::Engine::Create(options, std::move(parts));
+}
+
 Result<std::unique_ptr<Workplace>> Workplace::Create(const pipeline::EngineOptions& options) {
   auto place = std::make_unique<Workplace>();
   LC_ASSIGN_OR_RETURN(place->backend, inference::LoadOnnxRuntime());
-  pipeline::EngineParts parts;
-  parts.backend = place->backend.get();
-  parts.codecs = media::MakeFrameCodecs();
-  parts.log = &place->log;
-  parts.metrics = &place->metrics;
-  parts.clock = &place->clock;
-  LC_ASSIGN_OR_RETURN(place->engine, pipeline::Engine::Create(options, std::move(parts)));
+  LC_ASSIGN_OR_RETURN(place->engine, MakeEngine(options, *place->backend, place->log,
+                                                place->metrics, place->clock));
   return place;
 }
 

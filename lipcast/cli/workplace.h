@@ -18,6 +18,13 @@ namespace lipcast::cli {
 /// folders of an installation and of the build.
 std::vector<std::filesystem::path> AvatarRoots();
 
+/// An engine that draws with `backend` and reads frames through libav, JPEG and PNG. All that is
+/// given must outlive it.
+Result<std::unique_ptr<pipeline::Engine>> MakeEngine(const pipeline::EngineOptions& options,
+                                                     const inference::Backend& backend,
+                                                     LogSink& log, Metrics& metrics,
+                                                     const Clock& clock);
+
 /// What every command that draws builds first, in the order it may be torn down.
 struct Workplace {
   SteadyClock clock;

@@ -1,0 +1,210 @@
+#include "lipcast/cli/serve.h"
+
+#include <fmt/format.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <cstdio>
+#include <cstring>
+#include <memory>
+#include <thread>
+
+#include "lipcast/cli/exit_codes.h"
+#include "lipcast/cli/failure.h"
+#include "lipcast/cli/interrupt.h"
+#include "lipcast/cli/workplace.h"
+#include "lipcast/media/encoder_info.h"
+#include "lipcast/server/server.h"
+#include "lipcast/server/server_config.h"
+#include "lipcast/server/stream_log_sink.h"
+
+extern char** environ;
+
+namespace lipcast::cli {
+namespace {
+
+/// Flags of their own for what is often set; --set reaches every key.
+constexpr struct {
+  const char* flag;
+  const char* key;
+  const char* help;
+} kFlags[] = {
+    {"--host", "listen.host", "Address to listen on (default 127.0.0.1)"},
+    {"--port", "listen.grpc_port", "gRPC port; 0: any free one (default 50051)"},
+    {"--http-port", "listen.http_port", "HTTP port; 0: any free one (default 8080)"},
+    {"--compat-port", "listen.compat_port", "Port for clients of monolithic.MonolithicService"},
+    {"--avatars", "avatars.roots", "Folders of avatars, separated by commas"},
+    {"--preload", "avatars.preload", "Avatars loaded at the start (default demo)"},
+    {"--workers", "engine.workers", "Worker threads; 0: one a core"},
+    {"--provider", "engine.provider", "What runs the networks: cpu or cuda"},
+    {"--max-sessions", "limits.max_sessions", "Live sessions; 0: the measured headroom decides"},
+    {"--log-level", "log.level", "debug, info, warning or error"},
+    {"--log-format", "log.format", "text or json"},
+};
+
+struct ServeArgs {
+  std::string config;
+  std::vector<std::string> sets;
+  std::string values[std::size(kFlags)];
+  bool insecure = false, print_config = false, check_config = false;
+};
+
+volatile std::sig_atomic_t reload_asked = 0;
+
+/// Tells systemd, if it started us: sd_notify(3) without the library.
+void NotifySystemd(const char* message) {
+  const char* path = std::getenv("NOTIFY_SOCKET");
+  sockaddr_un address{};
+  if (path == nullptr || std::strlen(path) >= sizeof address.sun_path) return;
+  address.sun_family = AF_UNIX;
+  std::strcpy(address.sun_path, path);
+  const auto size = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + std::strlen(path));
+  if (address.sun_path[0] == '@') address.sun_path[0] = '\0';
+  const int fd = ::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+  if (fd < 0) return;
+  ::sendto(fd, message, std::strlen(message), MSG_NOSIGNAL,
+           reinterpret_cast<const sockaddr*>(&address), size);
+  ::close(fd);
+}
+
+Result<server::ConfigSources> SourcesOf(const ServeArgs& args) {
+  server::ConfigSources sources;
+  if (!args.config.empty()) sources.file = args.config;
+  for (char** variable = environ; *variable != nullptr; ++variable) {
+    const std::string text = *variable;
+    const size_t equals = text.find('=');
+    if (equals != std::string::npos) {
+      sources.environment[text.substr(0, equals)] = text.substr(equals + 1);
+    }
+  }
+  for (size_t i = 0; i < std::size(kFlags); ++i) {
+    if (!args.values[i].empty()) sources.flags.emplace_back(kFlags[i].key, args.values[i]);
+  }
+  if (args.insecure) sources.flags.emplace_back("listen.insecure", "true");
+  for (const std::string& set : args.sets) {
+    const size_t equals = set.find('=');
+    if (equals == std::string::npos) {
+      return Status(Code::kInvalidArgument, "--set " + set + ": want KEY=VALUE");
+    }
+    sources.flags.emplace_back(set.substr(0, equals), set.substr(equals + 1));
+  }
+  return sources;
+}
+
+LogLevel LevelOf(const std::string& name) {
+  if (name == "debug") return LogLevel::kDebug;
+  if (name == "warning") return LogLevel::kWarning;
+  return name == "error" ? LogLevel::kError : LogLevel::kInfo;
+}
+
+void Reload(const server::ConfigSources& sources, server::ServerConfig* running,
+            server::StreamLogSink& log) {
+  auto fresh = server::ReadConfig(sources);
+  if (!fresh.ok()) {
+    log.Log(LogLevel::kError, "config_not_reloaded", {{"why", fresh.status().message()}});
+    return;
+  }
+  for (const std::string& key : server::TakeReloadable(*fresh, running)) {
+    log.Log(LogLevel::kWarning, "config_needs_restart", {{"key", key}});
+  }
+  log.set_least(LevelOf(running->log_level));
+  log.Log(LogLevel::kInfo, "config_reloaded", {});
+}
+
+int Serve(const ServeArgs& args) {
+  const auto sources = SourcesOf(args);
+  if (!sources.ok()) return Fail(kExitUsage, sources.status());
+  auto config = server::ReadConfig(*sources);
+  if (!config.ok()) return Fail(kExitUsage, config.status());
+  if (args.print_config) {
+    fmt::print("{}", server::PrintConfig(*config));
+    return kExitOk;
+  }
+  if (args.check_config) {
+    fmt::print("the configuration is good\n");
+    return kExitOk;
+  }
+
+  server::StreamLogOptions log_options;
+  log_options.least = LevelOf(config->log_level);
+  log_options.json = config->log_format == "json";
+  log_options.flush = std::chrono::milliseconds(config->log_flush_ms);
+  log_options.debug_sample = config->log_debug_sample;
+  server::StreamLogSink log(STDERR_FILENO, log_options);
+  server::PrometheusMetrics metrics;
+  const SteadyClock clock;
+
+  const auto backend = inference::LoadOnnxRuntime();
+  if (!backend.ok()) return Fail(kExitUnavailable, backend.status());
+  pipeline::EngineOptions options;
+  options.workers = config->workers;
+  options.avatar.frame_budget_bytes = config->frame_memory_mb << 20;
+  options.inference.provider =
+      config->provider == "cuda" ? inference::Provider::kCuda : inference::Provider::kCpu;
+  options.inference.policy = config->provider_policy == "prefer"
+                                 ? inference::ProviderPolicy::kPrefer
+                                 : inference::ProviderPolicy::kRequire;
+  options.inference.device = config->device;
+  options.inference.intra_threads = config->intra_threads;
+  auto engine = MakeEngine(options, **backend, log, metrics, clock);
+  if (!engine.ok()) return Fail(kExitFailure, engine.status());
+
+  server::ServerParts parts;
+  parts.engine = engine->get();
+  parts.metrics = &metrics;
+  parts.log = &log;
+  parts.clock = &clock;
+  for (const std::string& root : config->avatar_roots) parts.avatar_roots.emplace_back(root);
+  if (parts.avatar_roots.empty()) parts.avatar_roots = AvatarRoots();
+  parts.version = LIPCAST_VERSION;
+  parts.backend = (*backend)->description();
+  const auto h264 = media::FindEncoders().h264_encoders;
+  if (!h264.empty()) parts.h264_encoder = h264.front();
+  auto server = server::Server::Start(*config, parts);
+  if (!server.ok()) return Fail(InputExit(server.status()), server.status());
+  fmt::print("{}", (*server)->Greeting());
+  std::fflush(stdout);
+  NotifySystemd("READY=1");
+
+  std::signal(SIGHUP, [](int) { reload_asked = 1; });
+  auto tidied = clock.Now();
+  while (!Interrupted()) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(100));
+    if (std::exchange(reload_asked, 0) != 0) Reload(*sources, &*config, log);
+    if (clock.Now() - tidied > std::chrono::seconds(5)) {
+      (*server)->Tidy();
+      tidied = clock.Now();
+    }
+  }
+  NotifySystemd("STOPPING=1");
+  log.Log(LogLevel::kInfo, "draining", {{"limit_s", std::to_string(config->drain_seconds)}});
+  (*server)->BeginDrain();
+  const auto limit = clock.Now() + std::chrono::seconds(config->drain_seconds);
+  while (!(*server)->Drained() && clock.Now() < limit) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(50));
+  }
+  server->reset();
+  log.Log(LogLevel::kInfo, "stopped", {});
+  return kExitOk;
+}
+
+}  // namespace
+
+void AddServe(CLI::App& app, int& exit_code) {
+  const auto args = std::make_shared<ServeArgs>();
+  CLI::App* serve = app.add_subcommand("serve", "The live server: gRPC and HTTP");
+  serve->add_option("--config", args->config, "YAML file; --print-config shows every key");
+  for (size_t i = 0; i < std::size(kFlags); ++i) {
+    serve->add_option(kFlags[i].flag, args->values[i], kFlags[i].help);
+  }
+  serve->add_flag("--insecure", args->insecure, "Listen beyond loopback without TLS");
+  serve->add_option("--set", args->sets,
+                    "KEY=VALUE of any key of the configuration, again and again");
+  serve->add_flag("--print-config", args->print_config, "Print the whole configuration and end");
+  serve->add_flag("--check-config", args->check_config, "Check the configuration and end");
+  serve->callback([args, &exit_code] { exit_code = Serve(*args); });
+}
+
+}  // namespace lipcast::cli

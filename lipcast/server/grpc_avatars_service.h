@@ -1,0 +1,54 @@
+#pragma once
+
+#include <grpcpp/support/server_callback.h>
+
+#include <functional>
+#include <string>
+
+#include "lipcast/server/speech_host.h"
+#include "lipcast/v1/lipcast.grpc.pb.h"
+
+namespace lipcast::server {
+
+/// lipcast.v1.Avatars. What loads runs on the host's slow threads.
+class GrpcAvatarsService final : public v1::Avatars::CallbackService {
+ public:
+  explicit GrpcAvatarsService(SpeechHost& host) : host_(host) {}
+
+  grpc::ServerUnaryReactor* ListAvatars(grpc::CallbackServerContext* context,
+                                        const v1::ListAvatarsRequest* request,
+                                        v1::ListAvatarsResponse* response) override;
+  grpc::ServerUnaryReactor* LoadAvatar(grpc::CallbackServerContext* context,
+                                       const v1::LoadAvatarRequest* request,
+                                       v1::LoadAvatarResponse* response) override;
+  grpc::ServerUnaryReactor* UnloadAvatar(grpc::CallbackServerContext* context,
+                                         const v1::UnloadAvatarRequest* request,
+                                         v1::UnloadAvatarResponse* response) override;
+  grpc::ServerUnaryReactor* ReplaceAvatar(grpc::CallbackServerContext* context,
+                                          const v1::ReplaceAvatarRequest* request,
+                                          v1::ReplaceAvatarResponse* response) override;
+
+ private:
+  SpeechHost& host_;
+};
+
+struct ServerFacts {
+  std::string version, backend, h264_encoder;
+  TimePoint started{};
+};
+
+/// lipcast.v1.Server.
+class GrpcServerService final : public v1::Server::CallbackService {
+ public:
+  GrpcServerService(SpeechHost& host, ServerFacts facts) : host_(host), facts_(std::move(facts)) {}
+
+  grpc::ServerUnaryReactor* GetInfo(grpc::CallbackServerContext* context,
+                                    const v1::GetInfoRequest* request,
+                                    v1::GetInfoResponse* response) override;
+
+ private:
+  SpeechHost& host_;
+  const ServerFacts facts_;
+};
+
+}  // namespace lipcast::server

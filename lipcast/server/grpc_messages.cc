@@ -1,0 +1,235 @@
+#include "lipcast/server/grpc_messages.h"
+
+#include <string>
+#include <utility>
+
+namespace lipcast::server {
+namespace {
+
+Status Refuse(const std::string& field, const std::string& found, const std::string& want) {
+  return Status(Code::kInvalidArgument, "open." + field + " = " + found + ": want " + want);
+}
+
+Result<audio::SampleType> SampleTypeOf(v1::SampleType type) {
+  switch (type) {
+    case v1::SAMPLE_TYPE_UNSPECIFIED:
+    case v1::SAMPLE_TYPE_S16:
+      return audio::SampleType::kS16;
+    case v1::SAMPLE_TYPE_U8:
+      return audio::SampleType::kU8;
+    case v1::SAMPLE_TYPE_S24:
+      return audio::SampleType::kS24;
+    case v1::SAMPLE_TYPE_S32:
+      return audio::SampleType::kS32;
+    case v1::SAMPLE_TYPE_F32:
+      return audio::SampleType::kF32;
+    case v1::SAMPLE_TYPE_F64:
+      return audio::SampleType::kF64;
+    case v1::SAMPLE_TYPE_MULAW:
+      return audio::SampleType::kMulaw;
+    case v1::SAMPLE_TYPE_ALAW:
+      return audio::SampleType::kAlaw;
+    default:
+      return Refuse("audio.sample_type", std::to_string(type), "a value of SampleType");
+  }
+}
+
+v1::SampleType ToWire(audio::SampleType type) {
+  constexpr v1::SampleType kTypes[] = {
+      v1::SAMPLE_TYPE_U8,  v1::SAMPLE_TYPE_S16, v1::SAMPLE_TYPE_S24,   v1::SAMPLE_TYPE_S32,
+      v1::SAMPLE_TYPE_F32, v1::SAMPLE_TYPE_F64, v1::SAMPLE_TYPE_MULAW, v1::SAMPLE_TYPE_ALAW};
+  return kTypes[static_cast<int>(type)];
+}
+
+Result<PictureCodec> CodecOf(v1::PictureFormat format) {
+  switch (format) {
+    case v1::PICTURE_FORMAT_UNSPECIFIED:
+    case v1::PICTURE_FORMAT_JPEG:
+      return PictureCodec::kJpeg;
+    case v1::PICTURE_FORMAT_PNG:
+      return PictureCodec::kPng;
+    case v1::PICTURE_FORMAT_RGBA:
+      return PictureCodec::kRgba;
+    case v1::PICTURE_FORMAT_BGR:
+      return PictureCodec::kBgr;
+    case v1::PICTURE_FORMAT_I420:
+      return PictureCodec::kI420;
+    case v1::PICTURE_FORMAT_H264_ANNEXB:
+    case v1::PICTURE_FORMAT_H264_AVCC:
+      return Status(Code::kUnimplemented, "open.video.format: H.264 streams are not there yet");
+    default:
+      return Refuse("video.format", std::to_string(format), "a value of PictureFormat");
+  }
+}
+
+}  // namespace
+
+Result<StreamOptions> FromWire(const v1::OpenSession& open, int default_jpeg_quality) {
+  StreamOptions options;
+  auto& format = options.session.format;
+  if (open.audio().rate_hz() != 0) format.rate_hz = open.audio().rate_hz();
+  if (open.audio().channels() != 0) format.channels = open.audio().channels();
+  LC_ASSIGN_OR_RETURN(format.type, SampleTypeOf(open.audio().sample_type()));
+  LC_ASSIGN_OR_RETURN(options.codec, CodecOf(open.video().format()));
+  if (open.video().has_fps()) {
+    options.session.fps = Rational{open.video().fps().num(), open.video().fps().den()};
+  }
+  if (open.video().width() != 0) options.session.width = open.video().width();
+  if (open.video().height() != 0) options.session.height = open.video().height();
+  options.jpeg_quality =
+      open.video().jpeg_quality() == 0 ? default_jpeg_quality : open.video().jpeg_quality();
+  switch (open.sound()) {
+    case v1::SOUND_FORMAT_UNSPECIFIED:
+    case v1::SOUND_FORMAT_INPUT:
+      options.sound = SoundOut::kInput;
+      break;
+    case v1::SOUND_FORMAT_NONE:
+      options.sound = SoundOut::kNone;
+      break;
+    case v1::SOUND_FORMAT_PCM16:
+      if (format.type != audio::SampleType::kS16 ||
+          (open.sound_rate_hz() != 0 && open.sound_rate_hz() != format.rate_hz)) {
+        return Status(Code::kUnimplemented,
+                      "open.sound: PCM16 is there for PCM16 input at its own rate only, so far");
+      }
+      options.sound = SoundOut::kInput;
+      break;
+    default:
+      return Refuse("sound", std::to_string(open.sound()), "a value of SoundFormat");
+  }
+  options.session.start_frame = open.start_frame();
+  options.session.idle =
+      open.idle() == v1::IDLE_MODEL ? pipeline::Idle::kModel : pipeline::Idle::kPassthrough;
+  options.live = !open.file_pace();
+  return options;
+}
+
+Result<StreamRequest> FromWire(v1::SpeakRequest&& request) {
+  StreamRequest out;
+  switch (request.request_case()) {
+    case v1::SpeakRequest::kAudio:
+      out.kind = StreamRequest::Kind::kAudio;
+      out.utterance = request.audio().utterance();
+      out.audio = std::move(*request.mutable_audio()->mutable_data());
+      return out;
+    case v1::SpeakRequest::kEnd:
+      out.kind = StreamRequest::Kind::kEnd;
+      out.utterance = request.end().utterance();
+      return out;
+    case v1::SpeakRequest::kClear:
+      out.kind = StreamRequest::Kind::kClear;
+      out.request = request.clear().request();
+      return out;
+    case v1::SpeakRequest::kClose:
+      out.kind = StreamRequest::Kind::kClose;
+      return out;
+    case v1::SpeakRequest::kKeyFrame:
+      return Status(Code::kFailedPrecondition, "key_frame: the stream's pictures are all whole");
+    case v1::SpeakRequest::kOpen:
+      return Status(Code::kFailedPrecondition, "open: the session is open already");
+    case v1::SpeakRequest::REQUEST_NOT_SET:
+      break;
+  }
+  return Status(Code::kInvalidArgument, "a request without content: want audio, end, clear, close");
+}
+
+void ToWire(StreamEvent&& event, const Rational& fps, v1::SpeakResponse* response) {
+  switch (event.kind) {
+    case StreamEvent::Kind::kFrame: {
+      v1::Frame& frame = *response->mutable_frame();
+      frame.set_index(event.frame);
+      const int64_t pts = MulDivFloor(event.frame * fps.den, 1'000'000'000, fps.num);
+      frame.mutable_pts()->set_seconds(pts / 1'000'000'000);
+      frame.mutable_pts()->set_nanos(static_cast<int32_t>(pts % 1'000'000'000));
+      frame.set_utterance(event.utterance);
+      frame.set_speaking(event.speaking);
+      frame.set_repeated(event.repeated);
+      frame.set_key_frame(!event.repeated);
+      frame.set_background(event.background);
+      frame.set_picture(std::move(event.picture));
+      frame.set_sound(std::move(event.sound));
+      return;
+    }
+    case StreamEvent::Kind::kStarted:
+      response->mutable_started()->set_utterance(event.utterance);
+      return;
+    case StreamEvent::Kind::kFinished:
+      response->mutable_finished()->set_utterance(event.utterance);
+      response->mutable_finished()->set_played_samples(event.played_samples);
+      response->mutable_finished()->set_interrupted(event.interrupted);
+      return;
+    case StreamEvent::Kind::kCleared:
+      response->mutable_cleared()->set_request(event.request);
+      response->mutable_cleared()->set_utterance(event.utterance);
+      response->mutable_cleared()->set_played_samples(event.played_samples);
+      return;
+    case StreamEvent::Kind::kState:
+      response->mutable_state()->set_state(event.speaking ? v1::STATE_SPEAKING : v1::STATE_IDLE);
+      response->mutable_state()->set_frame(event.frame);
+      return;
+    case StreamEvent::Kind::kWarning:
+      response->mutable_warning()->set_message(std::move(event.message));
+      return;
+  }
+}
+
+v1::Opened OpenedOf(const SpeechStream& stream, const std::string& id,
+                    const std::string& provider) {
+  v1::Opened opened;
+  opened.set_session(id);
+  opened.set_avatar(stream.avatar());
+  opened.mutable_fps()->set_num(stream.fps().num);
+  opened.mutable_fps()->set_den(stream.fps().den);
+  opened.set_width(stream.width());
+  opened.set_height(stream.height());
+  const auto& format = stream.options().session.format;
+  v1::AudioFormat& audio = *opened.mutable_audio();
+  audio.set_rate_hz(format.rate_hz);
+  audio.set_channels(format.channels);
+  audio.set_sample_type(ToWire(format.type));
+  if (stream.options().sound == SoundOut::kInput) *opened.mutable_sound() = audio;
+  opened.set_provider(provider);
+  return opened;
+}
+
+v1::Avatar ToWire(const AvatarEntry& entry) {
+  v1::Avatar out;
+  out.set_name(entry.name);
+  out.set_loaded(entry.stats.loaded);
+  out.set_problem(entry.stats.problem);
+  if (entry.avatar) {
+    const auto& manifest = entry.avatar->avatar->manifest();
+    out.set_title(manifest.title);
+    out.set_width(manifest.width);
+    out.set_height(manifest.height);
+    out.mutable_fps()->set_num(manifest.fps.num);
+    out.mutable_fps()->set_den(manifest.fps.den);
+    out.set_frame_count(manifest.frame_count);
+    out.set_family(std::string(avatar::Name(manifest.generator.family)));
+    out.set_provider(inference::ProviderName(entry.avatar->generator->provider()));
+  }
+  v1::AvatarStats& stats = *out.mutable_stats();
+  stats.set_sessions(entry.stats.sessions);
+  stats.set_sessions_opened(entry.stats.sessions_opened);
+  stats.set_frames(entry.stats.frames);
+  stats.set_generated_frames(entry.stats.generated_frames);
+  if (entry.stats.generated_frames > 0) {
+    stats.set_mean_generate_ms(static_cast<double>(entry.stats.generate_time.count()) / 1e6 /
+                               static_cast<double>(entry.stats.generated_frames));
+  }
+  stats.set_model_bytes(entry.stats.model_bytes);
+  stats.set_frame_bytes(entry.stats.frame_bytes);
+  stats.mutable_last_used()->set_seconds(entry.stats.last_used_unix_s);
+  const int64_t load_ns = entry.stats.load_time.count();
+  stats.mutable_load_time()->set_seconds(load_ns / 1'000'000'000);
+  stats.mutable_load_time()->set_nanos(static_cast<int32_t>(load_ns % 1'000'000'000));
+  stats.set_loads(entry.stats.loads);
+  return out;
+}
+
+grpc::Status ToWire(const Status& status) {
+  if (status.ok()) return grpc::Status::OK;
+  return {static_cast<grpc::StatusCode>(status.code()), status.message()};
+}
+
+}  // namespace lipcast::server

@@ -1,0 +1,27 @@
+#pragma once
+
+#include <grpcpp/support/server_callback.h>
+
+#include <string>
+
+#include "lipcast/server/speech_host.h"
+#include "lipcast/v1/lipcast.grpc.pb.h"
+
+namespace lipcast::server {
+
+/// lipcast.v1.Speech over gRPC's callback threads; nothing on them waits. Render is Speak at file
+/// pace with the frames and the progress only.
+class GrpcSpeechService final : public v1::Speech::CallbackService {
+ public:
+  GrpcSpeechService(SpeechHost& host, int jpeg_quality)
+      : host_(host), jpeg_quality_(jpeg_quality) {}
+
+  grpc::ServerBidiReactor<v1::SpeakRequest, v1::SpeakResponse>* Speak(
+      grpc::CallbackServerContext* context) override;
+
+ private:
+  SpeechHost& host_;
+  const int jpeg_quality_;
+};
+
+}  // namespace lipcast::server

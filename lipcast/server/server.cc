@@ -1,0 +1,177 @@
+#include "lipcast/server/server.h"
+
+#include <fmt/format.h>
+#include <grpcpp/ext/proto_server_reflection_plugin.h>
+#include <grpcpp/grpcpp.h>
+#include <grpcpp/health_check_service_interface.h>
+
+#include <chrono>
+#include <utility>
+
+#include "lipcast/server/grpc_avatars_service.h"
+#include "lipcast/server/grpc_speech_service.h"
+#include "lipcast/server/http_server.h"
+#include "lipcast/server/speech_host.h"
+
+namespace lipcast::server {
+namespace {
+
+constexpr const char* kServices[] = {"", "lipcast.v1.Speech", "lipcast.v1.Avatars",
+                                     "lipcast.v1.Server"};
+
+RegistryOptions RegistryOptionsOf(const ServerConfig& config, const ServerParts& parts) {
+  RegistryOptions options;
+  options.roots = parts.avatar_roots;
+  options.memory_bytes = config.model_memory_mb << 20;
+  options.max_loaded = config.max_avatars;
+  options.eviction =
+      config.eviction == "lfu" ? Eviction::kLeastFrequentlyUsed : Eviction::kLeastRecentlyUsed;
+  options.idle_timeout = std::chrono::seconds(config.avatar_idle_seconds);
+  options.preload_frames = config.preload_frames;
+  return options;
+}
+
+Status NotThereYet(const ServerConfig& config) {
+  const std::pair<bool, const char*> wanted[] = {
+      {!config.tls_certificate.empty(), "listen.tls_certificate"},
+      {!config.tokens.empty(), "listen.tokens"},
+      {config.compat_port != 0, "listen.compat_port"}};
+  for (const auto& [set, key] : wanted) {
+    if (set) return Status(Code::kUnimplemented, std::string(key) + ": not there yet");
+  }
+  return {};
+}
+
+}  // namespace
+
+struct Server::State {
+  State(const ServerConfig& settings, const ServerParts& given)
+      : config(settings),
+        parts(given),
+        registry(
+            RegistryOptionsOf(settings, given),
+            [engine = given.engine](const std::filesystem::path& path) {
+              return engine->LoadAvatar(path);
+            },
+            *given.clock, *given.log, *given.metrics),
+        admission({given.engine->workers(), settings.max_sessions}, *given.metrics),
+        host({given.engine, &registry, &admission, given.metrics, given.log, given.clock}),
+        speech(host, settings.jpeg_quality),
+        avatars(host),
+        info(host, {given.version, given.backend, given.h264_encoder, given.clock->Now()}) {}
+
+  ServerConfig config;
+  ServerParts parts;
+  AvatarRegistry registry;
+  Admission admission;
+  SpeechHost host;
+  GrpcSpeechService speech;
+  GrpcAvatarsService avatars;
+  GrpcServerService info;
+  std::unique_ptr<grpc::Server> grpc;
+  int grpc_port = 0;
+  std::unique_ptr<HttpServer> http;
+  std::vector<std::string> loaded;
+};
+
+Server::Server(std::unique_ptr<State> state) : state_(std::move(state)) {}
+
+Result<std::unique_ptr<Server>> Server::Start(const ServerConfig& config,
+                                              const ServerParts& parts) {
+  LC_RETURN_IF_ERROR(config.Validate());
+  LC_RETURN_IF_ERROR(NotThereYet(config));
+  auto state = std::make_unique<State>(config, parts);
+  for (const std::string& name : config.preload) {
+    const auto loaded = state->registry.Load(name);
+    if (!loaded.ok()) return loaded.status();
+    state->loaded.push_back(name);
+  }
+
+  grpc::EnableDefaultHealthCheckService(true);
+  grpc::reflection::InitProtoReflectionServerBuilderPlugin();
+  grpc::ServerBuilder builder;
+  const std::string address = fmt::format("{}:{}", config.host, config.grpc_port);
+  builder.AddListeningPort(address, grpc::InsecureServerCredentials(), &state->grpc_port);
+  builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);  // a port in use is an error
+  builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIME_MS, 30'000);
+  builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, 10'000);
+  builder.AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, 10'000);
+  builder.SetMaxReceiveMessageSize(static_cast<int>(config.max_message_bytes));
+  builder.SetMaxSendMessageSize(static_cast<int>(config.max_message_bytes));
+  builder.RegisterService(&state->speech);
+  builder.RegisterService(&state->avatars);
+  builder.RegisterService(&state->info);
+  state->grpc = builder.BuildAndStart();
+  if (!state->grpc || state->grpc_port == 0) {
+    return Status(Code::kUnavailable,
+                  fmt::format("grpc {}: cannot listen there: is the port in use?", address));
+  }
+  for (const char* service : kServices) {
+    state->grpc->GetHealthCheckService()->SetServingStatus(service, true);
+  }
+
+  State* const raw = state.get();
+  LC_ASSIGN_OR_RETURN(
+      state->http, HttpServer::Listen(config.host, config.http_port,
+                                      {{"/healthz",
+                                        [] {
+                                          return HttpAnswer{200, "text/plain", "ok\n"};
+                                        }},
+                                       {"/readyz",
+                                        [raw] {
+                                          return raw->admission.draining()
+                                                     ? HttpAnswer{503, "text/plain", "draining\n"}
+                                                     : HttpAnswer{200, "text/plain", "ready\n"};
+                                        }},
+                                       {"/metrics", [raw] {
+                                          return HttpAnswer{
+                                              200, "text/plain; version=0.0.4; charset=utf-8",
+                                              raw->parts.metrics->Render()};
+                                        }}}));
+  return std::unique_ptr<Server>(new Server(std::move(state)));
+}
+
+Server::~Server() {
+  State& state = *state_;
+  state.admission.Drain();
+  state.http.reset();
+  state.host.CancelAll(Status(Code::kUnavailable, "the server is shutting down"));
+  state.grpc->Shutdown(std::chrono::system_clock::now() + std::chrono::seconds(2));
+  state.grpc->Wait();
+}
+
+int Server::grpc_port() const { return state_->grpc_port; }
+int Server::http_port() const { return state_->http->port(); }
+
+std::string Server::Greeting() const {
+  const State& state = *state_;
+  std::string text = fmt::format("grpc  {}:{}\nhttp  http://{}:{}/healthz /readyz /metrics\n",
+                                 state.config.host, grpc_port(), state.config.host, http_port());
+  for (const std::string& name : state.loaded) {
+    const auto lease = state_->registry.Acquire(name);
+    if (!lease.ok()) continue;
+    const auto seconds = MeasureFrame(*state.parts.engine, lease->avatar());
+    if (!seconds.ok()) continue;
+    const double fps = lease->avatar()->avatar->manifest().fps.value();
+    text += fmt::format(
+        "avatar {}: {:.1f} ms of work a frame on {}, so about {:.0f} live sessions of {:.4g} "
+        "frames/s on {} workers\n",
+        name, *seconds * 1e3, inference::ProviderName(lease->avatar()->generator->provider()),
+        std::max(1.0, std::floor(0.85 * state.parts.engine->workers() / (fps * *seconds))), fps,
+        state.parts.engine->workers());
+  }
+  return text;
+}
+
+void Server::BeginDrain() {
+  for (const char* service : kServices) {
+    state_->grpc->GetHealthCheckService()->SetServingStatus(service, false);
+  }
+  state_->admission.Drain();
+}
+
+bool Server::Drained() const { return state_->host.open_streams() == 0; }
+
+void Server::Tidy() { state_->registry.EvictIdle(); }
+
+}  // namespace lipcast::server

@@ -1,0 +1,49 @@
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "lipcast/base/log.h"
+#include "lipcast/pipeline/engine.h"
+#include "lipcast/server/prometheus_metrics.h"
+#include "lipcast/server/server_config.h"
+
+namespace lipcast::server {
+
+/// What the command hands in; all of it outlives the server.
+struct ServerParts {
+  pipeline::Engine* engine = nullptr;
+  PrometheusMetrics* metrics = nullptr;
+  LogSink* log = nullptr;
+  const Clock* clock = nullptr;
+  std::vector<std::filesystem::path> avatar_roots;
+  std::string version, backend, h264_encoder;
+};
+
+/// The live server: avatars, admission, gRPC and HTTP on the ports of the configuration.
+/// Thread: one caller; Start, then Drain or Stop.
+class Server {
+ public:
+  /// Listens, and preloads. Errors are one line: which port, which file, and why.
+  static Result<std::unique_ptr<Server>> Start(const ServerConfig& config,
+                                               const ServerParts& parts);
+  ~Server();  ///< Stop
+
+  int grpc_port() const;
+  int http_port() const;
+  /// What it listens on, its avatars and its capacity, for people.
+  std::string Greeting() const;
+
+  /// Not ready, no new session; true once the last one has ended.
+  void BeginDrain();
+  bool Drained() const;
+  /// Now and then: lets go of what nobody uses.
+  void Tidy();
+
+ private:
+  struct State;
+  explicit Server(std::unique_ptr<State> state);
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace lipcast::server

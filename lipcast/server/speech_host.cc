@@ -1,0 +1,101 @@
+#include "lipcast/server/speech_host.h"
+
+#include <chrono>
+#include <thread>
+#include <utility>
+
+#include "lipcast/media/jpeg_codec.h"
+
+namespace lipcast::server {
+namespace {
+
+constexpr int kProbeFrames = 12;
+
+}  // namespace
+
+Result<double> MeasureFrame(pipeline::Engine& engine,
+                            const std::shared_ptr<const pipeline::LoadedAvatar>& avatar) {
+  pipeline::SessionOptions options;
+  options.idle = pipeline::Idle::kModel;
+  options.pixels = PixelFormat::kBgr24;
+  options.fps = Rational{25, 1};
+  LC_ASSIGN_OR_RETURN(auto session, engine.Open(avatar, options));
+  const std::vector<std::byte> sound(static_cast<size_t>(kProbeFrames) * 1280);
+  LC_RETURN_IF_ERROR(session->Audio(1, sound));
+  LC_RETURN_IF_ERROR(session->Finish());
+  std::chrono::duration<double> encode{0};
+  std::vector<uint8_t> jpeg;
+  while (true) {
+    LC_ASSIGN_OR_RETURN(const auto event, session->Next());
+    if (!event) break;
+    if (event->kind != pipeline::Event::Kind::kFrame) continue;
+    const auto start = std::chrono::steady_clock::now();
+    LC_RETURN_IF_ERROR(media::EncodeJpeg(event->frame.picture, 75, 0, &jpeg));
+    encode += std::chrono::steady_clock::now() - start;
+  }
+  std::chrono::duration<double> work = encode;
+  for (int stage = 0; stage < kStageCount; ++stage) {
+    work += session->times().total(static_cast<Stage>(stage));
+  }
+  return work.count() / kProbeFrames;
+}
+
+SpeechHost::SpeechHost(const Parts& parts) : parts_(parts) {}
+
+SpeechHost::~SpeechHost() {
+  CancelAll(Status(Code::kUnavailable, "the server is shutting down"));
+  while (open_streams() > 0) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+}
+
+Result<double> SpeechHost::SecondsPerFrame(const AvatarRegistry::Lease& lease) {
+  {
+    const std::lock_guard lock(mu_);
+    const auto known = seconds_per_frame_.find(lease.name());
+    if (lease.was_loaded() && known != seconds_per_frame_.end()) return known->second;
+  }
+  LC_ASSIGN_OR_RETURN(const double seconds, MeasureFrame(*parts_.engine, lease.avatar()));
+  const std::lock_guard lock(mu_);
+  return seconds_per_frame_[lease.name()] = seconds;
+}
+
+Result<std::shared_ptr<SpeechStream>> SpeechHost::Open(const std::string& avatar,
+                                                       const StreamOptions& options) {
+  if (parts_.admission->draining()) {
+    return Status(Code::kUnavailable, "the server is shutting down");
+  }
+  LC_ASSIGN_OR_RETURN(AvatarRegistry::Lease lease, parts_.avatars->Acquire(avatar));
+  std::unique_ptr<Admission::Ticket> ticket;
+  if (options.live) {
+    LC_ASSIGN_OR_RETURN(const double seconds, SecondsPerFrame(lease));
+    const Rational fps = options.session.fps.value_or(lease.avatar()->avatar->manifest().fps);
+    LC_ASSIGN_OR_RETURN(ticket, parts_.admission->Admit(fps.value(), seconds));
+  }
+  const StreamPlace place{parts_.engine, &loop_, &slow_, parts_.metrics, parts_.clock};
+  LC_ASSIGN_OR_RETURN(auto stream,
+                      SpeechStream::Create(place, std::move(lease), std::move(ticket), options));
+  parts_.metrics->Count("sessions_opened_total", 1);
+  const std::lock_guard lock(mu_);
+  std::erase_if(streams_, [](const auto& one) { return one.expired(); });
+  streams_.push_back(stream);
+  return stream;
+}
+
+int SpeechHost::open_streams() const {
+  const std::lock_guard lock(mu_);
+  int open = 0;
+  for (const auto& one : streams_) open += one.expired() ? 0 : 1;
+  return open;
+}
+
+void SpeechHost::CancelAll(const Status& why) {
+  std::vector<std::shared_ptr<SpeechStream>> alive;
+  {
+    const std::lock_guard lock(mu_);
+    for (const auto& one : streams_) {
+      if (auto stream = one.lock()) alive.push_back(std::move(stream));
+    }
+  }
+  for (const auto& stream : alive) stream->Cancel(why);
+}
+
+}  // namespace lipcast::server

@@ -1,0 +1,57 @@
+#pragma once
+
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "lipcast/base/log.h"
+#include "lipcast/server/admission.h"
+#include "lipcast/server/avatar_registry.h"
+#include "lipcast/server/event_loop.h"
+#include "lipcast/server/speech_stream.h"
+
+namespace lipcast::server {
+
+/// What the adapters open streams on: avatars, admission, the loop.
+/// Thread: any. Streams must end before it: CancelAll, then the destructor waits for them.
+class SpeechHost {
+ public:
+  struct Parts {
+    pipeline::Engine* engine = nullptr;
+    AvatarRegistry* avatars = nullptr;
+    Admission* admission = nullptr;
+    Metrics* metrics = nullptr;
+    LogSink* log = nullptr;
+    const Clock* clock = nullptr;
+  };
+
+  explicit SpeechHost(const Parts& parts);
+  ~SpeechHost();
+
+  /// Loads the avatar if need be, and takes its time: call it on slow().
+  Result<std::shared_ptr<SpeechStream>> Open(const std::string& avatar,
+                                             const StreamOptions& options);
+  Executor& slow() { return slow_; }
+  const Parts& parts() const { return parts_; }
+
+  int open_streams() const;
+  void CancelAll(const Status& why);
+
+ private:
+  Result<double> SecondsPerFrame(const AvatarRegistry::Lease& lease);
+
+  const Parts parts_;
+  mutable std::mutex mu_;
+  std::vector<std::weak_ptr<SpeechStream>> streams_;  // guarded by mu_
+  std::map<std::string, double> seconds_per_frame_;   // guarded by mu_
+  EventLoop loop_;
+  Executor slow_{2};
+};
+
+/// Worker time of one frame of this avatar, its mouth drawn and encoded as JPEG: a short run.
+Result<double> MeasureFrame(pipeline::Engine& engine,
+                            const std::shared_ptr<const pipeline::LoadedAvatar>& avatar);
+
+}  // namespace lipcast::server

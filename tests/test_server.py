@@ -1,0 +1,363 @@
+"""The live server, driven by gRPC clients over loopback: the same frames, in time, and none lost."""
+
+import contextlib
+import hashlib
+import importlib
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+
+import grpc
+import pytest
+
+from tests import lab
+
+SPEECH = lab.ROOT / "avatars/demo/speech.wav"
+
+
+@pytest.fixture(scope="session")
+def wire(tmp_path_factory):
+    """The messages of lipcast.v1, made from the .proto as any client would."""
+    out = tmp_path_factory.mktemp("wire")
+    subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "grpc_tools.protoc",
+            f"-I{lab.ROOT / 'proto'}",
+            f"--python_out={out}",
+            f"--grpc_python_out={out}",
+            "lipcast/v1/lipcast.proto",
+        ],
+        check=True,
+    )
+    sys.path.insert(0, str(out))
+    messages = importlib.import_module("lipcast.v1.lipcast_pb2")
+    services = importlib.import_module("lipcast.v1.lipcast_pb2_grpc")
+    return messages, services
+
+
+class Served:
+    def __init__(self, process, grpc_port, http_port, greeting):
+        self.process, self.greeting = process, greeting
+        self.grpc_port, self.http_port = grpc_port, http_port
+        self.channel = grpc.insecure_channel(
+            f"127.0.0.1:{grpc_port}",
+            options=[("grpc.max_receive_message_length", 100 << 20)],
+        )
+
+    def page(self, path):
+        url = f"http://127.0.0.1:{self.http_port}{path}"
+        try:
+            with urllib.request.urlopen(url, timeout=10) as answer:
+                return answer.status, answer.read().decode()
+        except urllib.error.HTTPError as error:
+            return error.code, error.read().decode()
+
+
+@contextlib.contextmanager
+def serving(*options, preload="demo"):
+    command = [lab.BINARY, "serve", "--port", "0", "--http-port", "0"]
+    command += ["--preload", preload, *options]
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=lab.ROOT
+    )
+    try:
+        lines = []
+        while not any(line.startswith("avatar ") for line in lines):
+            line = process.stdout.readline()
+            assert line, process.stderr.read()
+            lines.append(line)
+        text = "".join(lines)
+        ports = re.search(r"grpc  127.0.0.1:(\d+)\nhttp  http://127.0.0.1:(\d+)", text)
+        yield Served(process, int(ports[1]), int(ports[2]), text)
+    finally:
+        process.kill()
+        process.communicate()
+
+
+@pytest.fixture(scope="module")
+def server():
+    with serving() as served:
+        yield served
+
+
+def pcm():
+    import soundfile
+
+    samples, rate = soundfile.read(SPEECH, dtype="int16")
+    return samples.tobytes(), rate
+
+
+def requests_of(wire, audio, rate, piece, **settings):
+    messages, _ = wire
+    opening = messages.OpenSession(avatar="demo", **settings)
+    opening.audio.rate_hz = rate
+    yield messages.SpeakRequest(open=opening)
+    for at in range(0, len(audio), piece):
+        chunk = messages.AudioChunk(utterance=1, data=audio[at : at + piece])
+        yield messages.SpeakRequest(audio=chunk)
+    yield messages.SpeakRequest(end=messages.EndUtterance(utterance=1))
+    yield messages.SpeakRequest(close=messages.CloseSession())
+
+
+def speak(server, wire, requests):
+    return list(wire[1].SpeechStub(server.channel).Speak(requests, timeout=120))
+
+
+def frames_of(responses):
+    return [r.frame for r in responses if r.WhichOneof("event") == "frame"]
+
+
+@pytest.fixture(scope="module")
+def rendered(tmp_path_factory):
+    """What `lipcast render` makes of the first two seconds."""
+    folder = tmp_path_factory.mktemp("rendered")
+    audio, rate = pcm()
+    audio = audio[: rate * 4]
+    raw = folder / "two.raw"
+    raw.write_bytes(audio)
+    subprocess.run(
+        [
+            lab.BINARY,
+            "render",
+            "--avatar",
+            "demo",
+            "--rate",
+            str(rate),
+            "-",
+            "-o",
+            str(folder / "%06d.jpg"),
+            "--quality",
+            "75",
+        ],
+        stdin=raw.open("rb"),
+        check=True,
+        capture_output=True,
+        cwd=lab.ROOT,
+    )
+    hashes = [
+        hashlib.sha256(p.read_bytes()).hexdigest() for p in sorted(folder.glob("*.jpg"))
+    ]
+    return audio, rate, hashes
+
+
+@pytest.mark.parametrize("piece", [640, 37, 20480, 1 << 20])
+def test_streamed_frames_are_the_rendered_ones_byte_for_byte(
+    server, wire, rendered, piece
+):
+    audio, rate, hashes = rendered
+    found = speak(server, wire, requests_of(wire, audio, rate, piece, file_pace=True))
+    frames = frames_of(found)
+    assert [hashlib.sha256(f.picture).hexdigest() for f in frames] == hashes
+    assert b"".join(f.sound for f in frames) == audio
+    kinds = [r.WhichOneof("event") for r in found]
+    assert (
+        kinds[0] == "opened" and kinds.count("started") == kinds.count("finished") == 1
+    )
+    finished = next(r.finished for r in found if r.WhichOneof("event") == "finished")
+    assert finished.played_samples == len(audio) // 2 and not finished.interrupted
+
+
+def test_a_live_stream_keeps_its_time_and_loses_no_sound(server, wire):
+    audio, rate = pcm()
+    audio = audio[: rate * 4]
+    messages, services = wire
+
+    def requests():
+        yield from requests_of(wire, audio, rate, 3200)
+
+    start = time.monotonic()
+    frames, arrival = [], []
+    for response in services.SpeechStub(server.channel).Speak(requests(), timeout=60):
+        if response.WhichOneof("event") == "frame":
+            frames.append(response.frame)
+            arrival.append(time.monotonic() - start)
+    assert [f.index for f in frames] == list(range(len(frames)))
+    assert all(len(f.sound) == rate // 25 * 2 for f in frames[:-1])
+    said = b"".join(f.sound for f in frames if f.utterance == 1)
+    assert said[: len(audio)] == audio
+    # Not faster than real time; how much later is the machine's business.
+    assert arrival[-1] >= (len(frames) - 2) / 25
+    assert any(f.speaking for f in frames)
+
+
+def test_clear_answers_with_the_position_and_stops_the_utterance(server, wire):
+    messages, services = wire
+    audio, rate = pcm()
+    import queue
+
+    outbox = queue.Queue()
+    call = services.SpeechStub(server.channel).Speak(iter(outbox.get, None), timeout=60)
+    for request in list(requests_of(wire, audio[: rate * 8], rate, 1 << 20))[:2]:
+        outbox.put(request)
+    seen, after = [], []
+    cleared = None
+    for response in call:
+        kind = response.WhichOneof("event")
+        if kind == "frame":
+            seen.append(response.frame)
+            if cleared is None and sum(f.utterance == 1 for f in seen) == 10:
+                outbox.put(messages.SpeakRequest(clear=messages.ClearSpeech(request=7)))
+            if cleared is not None:
+                after.append(response.frame)
+                if len(after) == 10:
+                    outbox.put(messages.SpeakRequest(close=messages.CloseSession()))
+        elif kind == "cleared":
+            cleared = response.cleared
+        elif kind == "finished":
+            assert response.finished.interrupted
+            assert response.finished.played_samples == cleared.played_samples
+    assert cleared.request == 7 and cleared.utterance == 1
+    assert cleared.played_samples >= 10 * rate // 25
+    assert sum(f.utterance == 1 for f in after) <= 1
+    outbox.put(None)
+
+
+def refused(server, wire, requests):
+    with pytest.raises(grpc.RpcError) as error:
+        speak(server, wire, requests)
+    return error.value.code(), error.value.details()
+
+
+def test_wrong_requests_get_a_status_that_says_what_and_where(server, wire):
+    messages, _ = wire
+    open_with = lambda **fields: iter(  # noqa: E731
+        [messages.SpeakRequest(open=messages.OpenSession(**fields))]
+    )
+    assert (
+        refused(server, wire, open_with(avatar="nobody"))[0]
+        == grpc.StatusCode.NOT_FOUND
+    )
+    for name in ["../demo", "/etc", "demo/../demo", "a\0b"]:
+        code, _ = refused(server, wire, open_with(avatar=name))
+        assert code in (grpc.StatusCode.NOT_FOUND, grpc.StatusCode.INVALID_ARGUMENT)
+    code, text = refused(
+        server, wire, open_with(avatar="demo", audio=messages.AudioFormat(rate_hz=4000))
+    )
+    assert code == grpc.StatusCode.INVALID_ARGUMENT and "4000" in text
+    code, text = refused(server, wire, open_with(avatar="demo", start_frame=-1))
+    assert code == grpc.StatusCode.INVALID_ARGUMENT and "start_frame" in text
+    code, text = refused(server, wire, iter([]))
+    assert code == grpc.StatusCode.INVALID_ARGUMENT and "open" in text
+
+
+def test_avatars_are_listed_loaded_and_let_go_of(server, wire):
+    messages, services = wire
+    stub = services.AvatarsStub(server.channel)
+    listed = {
+        a.name: a for a in stub.ListAvatars(messages.ListAvatarsRequest()).avatars
+    }
+    assert listed["demo"].loaded and listed["demo"].width == 1280
+    assert listed["demo"].provider == "cpu"
+    stub.UnloadAvatar(messages.UnloadAvatarRequest(name="demo"))
+    again = stub.LoadAvatar(messages.LoadAvatarRequest(name="demo"))
+    assert not again.was_loaded and again.avatar.loaded
+    assert stub.ReplaceAvatar(messages.ReplaceAvatarRequest(name="demo")).avatar.loaded
+
+
+def test_health_metrics_and_information_are_true(server, wire):
+    messages, services = wire
+    assert server.page("/healthz") == (200, "ok\n")
+    assert server.page("/readyz")[0] == 200
+    assert server.page("/nothing")[0] == 404
+    assert "lipcast_sessions_opened_total" in server.page("/metrics")[1]
+    info = services.ServerStub(server.channel).GetInfo(messages.GetInfoRequest())
+    assert info.workers >= 1 and "ONNX" in info.backend
+    assert info.capacity.sessions == 0
+
+
+def test_the_session_over_the_limit_is_refused_and_the_first_lives_on(wire):
+    messages, services = wire
+    with serving("--max-sessions", "1") as server:
+        stub = services.SpeechStub(server.channel)
+        hold = [messages.SpeakRequest(open=messages.OpenSession(avatar="demo"))]
+
+        def patient():
+            yield from hold
+            time.sleep(3)
+
+        first = stub.Speak(patient(), timeout=30)
+        assert next(first).WhichOneof("event") == "opened"
+        code, text = refused(server, wire, iter(hold))
+        assert code == grpc.StatusCode.RESOURCE_EXHAUSTED and "limit" in text
+        assert len(frames_of(list(first))) > 10
+
+
+def test_sigterm_drains_and_ends_with_0(wire):
+    messages, services = wire
+    audio, rate = pcm()
+    with serving() as server:
+        stub = services.SpeechStub(server.channel)
+        call = stub.Speak(requests_of(wire, audio[: rate * 4], rate, 3200), timeout=60)
+        assert next(call).WhichOneof("event") == "opened"
+        server.process.send_signal(signal.SIGTERM)
+        time.sleep(0.3)
+        assert server.page("/readyz")[0] == 503
+        rest = list(call)
+        assert any(r.WhichOneof("event") == "finished" for r in rest)
+        assert server.process.wait(timeout=30) == 0
+
+
+def test_a_client_that_is_killed_and_garbage_on_both_ports_harm_nobody(server, wire):
+    for port in (server.grpc_port, server.http_port):
+        for junk in (
+            b"\0" * 100,
+            b"GET",
+            os.urandom(4096),
+            b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+        ):
+            with socket.create_connection(("127.0.0.1", port), timeout=5) as raw:
+                raw.sendall(junk)
+    idle = [
+        socket.create_connection(("127.0.0.1", server.http_port)) for _ in range(50)
+    ]
+    _, services = wire
+    audio, rate = pcm()
+    call = services.SpeechStub(server.channel).Speak(
+        requests_of(wire, audio, rate, 3200), timeout=60
+    )
+    next(call)
+    call.cancel()
+    assert server.page("/healthz")[0] == 200
+    for one in idle:
+        one.close()
+    audio = audio[: rate * 2]
+    assert frames_of(
+        speak(server, wire, requests_of(wire, audio, rate, 6400, file_pace=True))
+    )
+
+
+def test_a_port_in_use_and_a_wrong_flag_are_one_line(server):
+    taken = str(server.grpc_port)
+    for options, code in ((["--port", taken], 5), (["--set", "nonsense=1"], 2)):
+        done = subprocess.run(
+            [lab.BINARY, "serve", "--http-port", "0", *options],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            cwd=lab.ROOT,
+        )
+        assert done.returncode == code, done.stderr
+        assert len(done.stderr.strip().splitlines()) == 1
+
+
+def test_print_config_can_be_read_back(tmp_path):
+    printed = subprocess.run(
+        [lab.BINARY, "serve", "--print-config", "--host", "127.0.0.1"],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    path = tmp_path / "lipcast.yaml"
+    path.write_text(printed)
+    checked = subprocess.run(
+        [lab.BINARY, "serve", "--config", str(path), "--check-config"]
+    )
+    assert checked.returncode == 0
