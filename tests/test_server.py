@@ -345,7 +345,8 @@ def test_a_port_in_use_and_a_wrong_flag_are_one_line(server):
             cwd=lab.ROOT,
         )
         assert done.returncode == code, done.stderr
-        assert len(done.stderr.strip().splitlines()) == 1
+        errors = [line for line in done.stderr.splitlines() if " info " not in line]
+        assert len(errors) == 1 and errors[0].startswith("lipcast: "), done.stderr
 
 
 def test_print_config_can_be_read_back(tmp_path):
@@ -361,3 +362,19 @@ def test_print_config_can_be_read_back(tmp_path):
         [lab.BINARY, "serve", "--config", str(path), "--check-config"]
     )
     assert checked.returncode == 0
+
+
+def test_a_session_that_says_nothing_or_runs_too_long_is_ended(wire):
+    messages, services = wire
+    for setting in ("limits.idle_seconds=1", "limits.session_seconds=1"):
+        with serving("--set", setting) as server:
+            stub = services.SpeechStub(server.channel)
+
+            def patient():
+                yield messages.SpeakRequest(open=messages.OpenSession(avatar="demo"))
+                time.sleep(5)
+
+            with pytest.raises(grpc.RpcError) as error:
+                list(stub.Speak(patient(), timeout=30))
+            assert error.value.code() == grpc.StatusCode.DEADLINE_EXCEEDED
+            assert "Deadline Exceeded" not in error.value.details()

@@ -39,7 +39,7 @@ constexpr struct {
     {"--preload", "avatars.preload", "Avatars loaded at the start (default demo)"},
     {"--workers", "engine.workers", "Worker threads; 0: one a core"},
     {"--provider", "engine.provider", "What runs the networks: cpu or cuda"},
-    {"--max-sessions", "limits.max_sessions", "Live sessions; 0: the measured headroom decides"},
+    {"--max-sessions", "limits.sessions", "Live sessions; 0: the measured headroom decides"},
     {"--log-level", "log.level", "debug, info, warning or error"},
     {"--log-format", "log.format", "text or json"},
 };

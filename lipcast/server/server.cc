@@ -1,6 +1,7 @@
 #include "lipcast/server/server.h"
 
 #include <fmt/format.h>
+#include <grpc/support/log.h>
 #include <grpcpp/ext/proto_server_reflection_plugin.h>
 #include <grpcpp/grpcpp.h>
 #include <grpcpp/health_check_service_interface.h>
@@ -35,7 +36,10 @@ Status NotThereYet(const ServerConfig& config) {
   const std::pair<bool, const char*> wanted[] = {
       {!config.tls_certificate.empty(), "listen.tls_certificate"},
       {!config.tokens.empty(), "listen.tokens"},
-      {config.compat_port != 0, "listen.compat_port"}};
+      {config.compat_port != 0, "listen.compat_port"},
+      {config.compat_frames != ServerConfig{}.compat_frames, "output.compat_frames"},
+      {config.queued_jobs != ServerConfig{}.queued_jobs, "limits.queued_jobs"},
+      {config.max_upload_bytes != ServerConfig{}.max_upload_bytes, "limits.upload_bytes"}};
   for (const auto& [set, key] : wanted) {
     if (set) return Status(Code::kUnimplemented, std::string(key) + ": not there yet");
   }
@@ -55,7 +59,9 @@ struct Server::State {
             },
             *given.clock, *given.log, *given.metrics),
         admission({given.engine->workers(), settings.max_sessions}, *given.metrics),
-        host({given.engine, &registry, &admission, given.metrics, given.log, given.clock}),
+        host({given.engine, &registry, &admission, given.metrics, given.log, given.clock,
+              std::chrono::seconds(settings.max_session_seconds),
+              std::chrono::seconds(settings.max_idle_seconds)}),
         speech(host, settings.jpeg_quality),
         avatars(host),
         info(host, {given.version, given.backend, given.h264_encoder, given.clock->Now()}) {}
@@ -87,6 +93,8 @@ Result<std::unique_ptr<Server>> Server::Start(const ServerConfig& config,
     state->loaded.push_back(name);
   }
 
+  // What it has to say of a failure comes back to us; its own lines are for who asks for them.
+  if (std::getenv("GRPC_VERBOSITY") == nullptr) gpr_set_log_function([](gpr_log_func_args*) {});
   grpc::EnableDefaultHealthCheckService(true);
   grpc::reflection::InitProtoReflectionServerBuilderPlugin();
   grpc::ServerBuilder builder;

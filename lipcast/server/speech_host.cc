@@ -59,7 +59,10 @@ Result<double> SpeechHost::SecondsPerFrame(const AvatarRegistry::Lease& lease) {
 }
 
 Result<std::shared_ptr<SpeechStream>> SpeechHost::Open(const std::string& avatar,
-                                                       const StreamOptions& options) {
+                                                       const StreamOptions& asked) {
+  StreamOptions options = asked;
+  options.limit = parts_.limit;
+  options.idle_limit = parts_.idle_limit;
   if (parts_.admission->draining()) {
     return Status(Code::kUnavailable, "the server is shutting down");
   }

@@ -25,6 +25,7 @@ class SpeechHost {
     Metrics* metrics = nullptr;
     LogSink* log = nullptr;
     const Clock* clock = nullptr;
+    std::chrono::seconds limit{0}, idle_limit{0};  ///< of every stream, see StreamOptions
   };
 
   explicit SpeechHost(const Parts& parts);

@@ -93,7 +93,28 @@ SpeechStream::~SpeechStream() {
 void SpeechStream::Start(std::shared_ptr<StreamListener> listener) {
   place_.loop->Post([self = shared_from_this(), listener = std::move(listener)] {
     self->listener_ = listener;
+    const TimePoint now = self->place_.clock->Now();
+    self->last_request_ = now;
+    if (self->options_.limit.count() > 0) {
+      self->place_.loop->At(now + self->options_.limit, [weak = self->weak_from_this()] {
+        const auto alive = weak.lock();
+        if (alive) alive->End(Status(Code::kDeadlineExceeded, "the session's time is over"));
+      });
+    }
+    if (self->options_.idle_limit.count() > 0) self->WatchIdle();
     self->Pump();
+  });
+}
+
+void SpeechStream::WatchIdle() {
+  const TimePoint until = last_request_ + options_.idle_limit;
+  if (place_.clock->Now() >= until && !speaking_) {
+    End(Status(Code::kDeadlineExceeded, "nothing was said for too long"));
+    return;
+  }
+  const TimePoint next = std::max(until, place_.clock->Now() + std::chrono::seconds(1));
+  place_.loop->At(next, [weak = weak_from_this()] {
+    if (const auto alive = weak.lock()) alive->WatchIdle();
   });
 }
 
@@ -101,6 +122,7 @@ void SpeechStream::Push(StreamRequest request) {
   place_.loop->Post([self = shared_from_this(), request = std::move(request)]() mutable {
     self->request_ = std::move(request);
     self->request_at_ = 0;
+    self->last_request_ = self->place_.clock->Now();
     self->Pump();
   });
 }

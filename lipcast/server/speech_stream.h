@@ -29,6 +29,8 @@ struct StreamOptions {
   PictureCodec codec = PictureCodec::kJpeg;
   int jpeg_quality = 75;
   SoundOut sound = SoundOut::kInput;
+  std::chrono::seconds limit{0};       ///< the stream is ended after this long; 0: never
+  std::chrono::seconds idle_limit{0};  ///< and after this long without a request; 0: never
 };
 
 /// What a client sends once its stream is open.
@@ -123,6 +125,7 @@ class SpeechStream : public std::enable_shared_from_this<SpeechStream> {
   void HandleFrame(pipeline::Frame& frame);
   void Tell(StreamEvent event);
   void End(Status why);
+  void WatchIdle();
 
   void Encode(pipeline::Frame& frame, Out& out) const;
 
@@ -137,7 +140,7 @@ class SpeechStream : public std::enable_shared_from_this<SpeechStream> {
   size_t request_at_ = 0;                            // the loop's: bytes taken of its audio
   bool closed_ = false, ended_ = false;              // the loop's
   bool speaking_ = false;                            // the loop's
-  TimePoint armed_{};                                // the loop's
+  TimePoint armed_{}, last_request_{};               // the loop's
   std::atomic<bool> scheduled_ = false;
 
   mutable std::mutex mu_;
