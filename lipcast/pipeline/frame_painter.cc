@@ -60,9 +60,14 @@ Status Paint(const LoadedAvatar& avatar, std::span<PaintJob> jobs, WorkerScratch
     }
     {
       StageTimer timer(times, Stage::kPack);
-      imaging::PackMouth(
-          layout, resized(mouths),
-          std::span(scratch.pictures).subspan(mouths * picture_floats, picture_floats));
+      const auto packed =
+          std::span(scratch.pictures).subspan(mouths * picture_floats, picture_floats);
+      if (job.picture.empty()) {
+        imaging::PackMouth(layout, resized(mouths), packed);
+      } else {
+        LC_ENSURE(job.picture.size() == picture_floats);
+        std::ranges::copy(job.picture, packed.begin());
+      }
     }
     std::copy_n(job.context.begin(), context_floats,
                 scratch.contexts.begin() + static_cast<ptrdiff_t>(mouths * context_floats));

@@ -28,6 +28,7 @@ struct PaintJob {
   int64_t background = 0;          ///< avatar frame
   float weight = 0;                ///< of the new mouth; 0 shows the source picture untouched
   std::span<const float> context;  ///< [rows][feature_floats], unused at weight 0
+  std::span<const float> picture;  ///< [6][S][S] for the network; empty: of the avatar's frame
   MutablePictureView out;          ///< kBgr24 or kI420
   bool generated = false;          ///< set: the mouth came from the model
   int64_t not_finite = 0;          ///< set: NaN or Inf values the model gave, else 0

@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "lipcast/server/grpc_avatars_service.h"
+#include "lipcast/server/grpc_compat_service.h"
 #include "lipcast/server/grpc_speech_service.h"
 #include "lipcast/server/http_server.h"
 #include "lipcast/server/speech_host.h"
@@ -18,7 +19,7 @@ namespace lipcast::server {
 namespace {
 
 constexpr const char* kServices[] = {"", "lipcast.v1.Speech", "lipcast.v1.Avatars",
-                                     "lipcast.v1.Server"};
+                                     "lipcast.v1.Server", "monolithic.MonolithicService"};
 
 RegistryOptions RegistryOptionsOf(const ServerConfig& config, const ServerParts& parts) {
   RegistryOptions options;
@@ -36,9 +37,6 @@ Status NotThereYet(const ServerConfig& config) {
   const std::pair<bool, const char*> wanted[] = {
       {!config.tls_certificate.empty(), "listen.tls_certificate"},
       {!config.tokens.empty(), "listen.tokens"},
-      {config.compat_port != 0, "listen.compat_port"},
-      {config.compat_frames != ServerConfig{}.compat_frames, "output.compat_frames"},
-      {config.queued_jobs != ServerConfig{}.queued_jobs, "limits.queued_jobs"},
       {config.max_upload_bytes != ServerConfig{}.max_upload_bytes, "limits.upload_bytes"}};
   for (const auto& [set, key] : wanted) {
     if (set) return Status(Code::kUnimplemented, std::string(key) + ": not there yet");
@@ -64,6 +62,8 @@ struct Server::State {
               std::chrono::seconds(settings.max_idle_seconds)}),
         speech(host, settings.jpeg_quality),
         avatars(host),
+        compat(host, {settings.jpeg_quality, settings.compat_frames == "raw", settings.max_avatars,
+                      settings.queued_jobs, settings.provider == "cuda" ? settings.device : -1}),
         info(host, {given.version, given.backend, given.h264_encoder, given.clock->Now()}) {}
 
   ServerConfig config;
@@ -73,6 +73,7 @@ struct Server::State {
   SpeechHost host;
   GrpcSpeechService speech;
   GrpcAvatarsService avatars;
+  GrpcCompatService compat;
   GrpcServerService info;
   std::unique_ptr<grpc::Server> grpc;
   int grpc_port = 0;
@@ -100,6 +101,11 @@ Result<std::unique_ptr<Server>> Server::Start(const ServerConfig& config,
   grpc::ServerBuilder builder;
   const std::string address = fmt::format("{}:{}", config.host, config.grpc_port);
   builder.AddListeningPort(address, grpc::InsecureServerCredentials(), &state->grpc_port);
+  int compat_port = -1;  // unless one is wanted
+  const std::string compat_address = fmt::format("{}:{}", config.host, config.compat_port);
+  if (config.compat_port != 0) {
+    builder.AddListeningPort(compat_address, grpc::InsecureServerCredentials(), &compat_port);
+  }
   builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);  // a port in use is an error
   builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIME_MS, 30'000);
   builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, 10'000);
@@ -109,10 +115,13 @@ Result<std::unique_ptr<Server>> Server::Start(const ServerConfig& config,
   builder.RegisterService(&state->speech);
   builder.RegisterService(&state->avatars);
   builder.RegisterService(&state->info);
+  builder.RegisterService(&state->compat);
   state->grpc = builder.BuildAndStart();
-  if (!state->grpc || state->grpc_port == 0) {
+  if (!state->grpc || state->grpc_port == 0 || compat_port == 0) {
+    const bool first = state->grpc_port == 0;
     return Status(Code::kUnavailable,
-                  fmt::format("grpc {}: cannot listen there: is the port in use?", address));
+                  fmt::format("grpc {}: cannot listen there: is the port in use?",
+                              first ? address : compat_address));
   }
   for (const char* service : kServices) {
     state->grpc->GetHealthCheckService()->SetServingStatus(service, true);
