@@ -1,7 +1,6 @@
 #include "lipcast/server/speech_host.h"
 
 #include <chrono>
-#include <thread>
 #include <utility>
 
 #include "lipcast/media/jpeg_codec.h"
@@ -10,6 +9,7 @@ namespace lipcast::server {
 namespace {
 
 constexpr int kProbeFrames = 12;
+constexpr const char* kShuttingDown = "the server is shutting down";
 
 }  // namespace
 
@@ -42,9 +42,32 @@ Result<double> MeasureFrame(pipeline::Engine& engine,
 
 SpeechHost::SpeechHost(const Parts& parts) : parts_(parts) {}
 
+/// Counts a stream for as long as any of it may still touch the host.
+class SpeechHost::Presence {
+ public:
+  explicit Presence(SpeechHost& host) : host_(host) {
+    const std::lock_guard lock(host_.mu_);
+    ++host_.present_;
+  }
+  ~Presence() {
+    const std::lock_guard lock(host_.mu_);
+    if (--host_.present_ == 0) host_.gone_.notify_all();
+  }
+  Presence(const Presence&) = delete;
+  Presence& operator=(const Presence&) = delete;
+
+ private:
+  SpeechHost& host_;
+};
+
 SpeechHost::~SpeechHost() {
-  CancelAll(Status(Code::kUnavailable, "the server is shutting down"));
-  while (open_streams() > 0) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  {
+    const std::lock_guard lock(mu_);
+    closing_ = true;
+  }
+  CancelAll(Status(Code::kUnavailable, kShuttingDown));
+  std::unique_lock lock(mu_);
+  gone_.wait(lock, [&] { return present_ == 0; });
 }
 
 Result<double> SpeechHost::SecondsPerFrame(const AvatarRegistry::Lease& lease) {
@@ -64,7 +87,7 @@ Result<std::shared_ptr<SpeechStream>> SpeechHost::Open(const std::string& avatar
   options.limit = parts_.limit;
   options.idle_limit = parts_.idle_limit;
   if (parts_.admission->draining()) {
-    return Status(Code::kUnavailable, "the server is shutting down");
+    return Status(Code::kUnavailable, kShuttingDown);
   }
   LC_ASSIGN_OR_RETURN(AvatarRegistry::Lease lease, parts_.avatars->Acquire(avatar));
   std::unique_ptr<Admission::Ticket> ticket;
@@ -73,11 +96,14 @@ Result<std::shared_ptr<SpeechStream>> SpeechHost::Open(const std::string& avatar
     const Rational fps = options.session.fps.value_or(lease.avatar()->avatar->manifest().fps);
     LC_ASSIGN_OR_RETURN(ticket, parts_.admission->Admit(fps.value(), seconds));
   }
-  const StreamPlace place{parts_.engine, &loop_, &slow_, parts_.metrics, parts_.clock};
+  const StreamPlace place{parts_.engine,  &loop_,       &slow_,
+                          parts_.metrics, parts_.clock, std::make_shared<Presence>(*this)};
   LC_ASSIGN_OR_RETURN(auto stream,
                       SpeechStream::Create(place, std::move(lease), std::move(ticket), options));
-  parts_.metrics->Count("sessions_opened_total", 1);
   const std::lock_guard lock(mu_);
+  // Drained meanwhile: CancelAll may have been here, and would not come again.
+  if (closing_ || parts_.admission->draining()) return Status(Code::kUnavailable, kShuttingDown);
+  parts_.metrics->Count("sessions_opened_total", 1);
   std::erase_if(streams_, [](const auto& one) { return one.expired(); });
   streams_.push_back(stream);
   return stream;
@@ -85,9 +111,7 @@ Result<std::shared_ptr<SpeechStream>> SpeechHost::Open(const std::string& avatar
 
 int SpeechHost::open_streams() const {
   const std::lock_guard lock(mu_);
-  int open = 0;
-  for (const auto& one : streams_) open += one.expired() ? 0 : 1;
-  return open;
+  return present_;
 }
 
 void SpeechHost::CancelAll(const Status& why) {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <condition_variable>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -15,7 +16,7 @@
 namespace lipcast::server {
 
 /// What the adapters open streams on: avatars, admission, the loop.
-/// Thread: any. Streams must end before it: CancelAll, then the destructor waits for them.
+/// Thread: any. The destructor cancels the streams and waits until the last holder lets go.
 class SpeechHost {
  public:
   struct Parts {
@@ -37,14 +38,19 @@ class SpeechHost {
   Executor& slow() { return slow_; }
   const Parts& parts() const { return parts_; }
 
+  /// Until the last holder has let go, and what the stream had is given back.
   int open_streams() const;
   void CancelAll(const Status& why);
 
  private:
+  class Presence;
   Result<double> SecondsPerFrame(const AvatarRegistry::Lease& lease);
 
   const Parts parts_;
   mutable std::mutex mu_;
+  std::condition_variable gone_;
+  int present_ = 0;                                   // guarded by mu_: streams not gone for good
+  bool closing_ = false;                              // guarded by mu_
   std::vector<std::weak_ptr<SpeechStream>> streams_;  // guarded by mu_
   std::map<std::string, double> seconds_per_frame_;   // guarded by mu_
   EventLoop loop_;

@@ -10,6 +10,8 @@ namespace lipcast::server {
 namespace {
 
 constexpr double kDropPicturesAfterS = 2, kCutOffAfterS = 10;
+/// Answers to clears that may wait for the client beside the frames.
+constexpr int kClearedWaiting = 64;
 
 std::span<const std::byte> BytesOf(const std::string& text) {
   return std::as_bytes(std::span(text.data(), text.size()));
@@ -62,8 +64,9 @@ Result<std::shared_ptr<SpeechStream>> SpeechStream::Create(
   // A session's end waits for the frames being drawn: never on a worker, never on the loop.
   std::shared_ptr<SpeechStream> stream(
       new SpeechStream(place, std::move(lease), std::move(ticket), options),
-      [slow = place.slow](SpeechStream* gone) {
+      [slow = place.slow, presence = place.presence](SpeechStream* gone) mutable {
         slow->Post(TimePoint{}, [gone](int) { delete gone; });
+        presence.reset();  // only now: `slow` must be there until Post returns
       });
   pipeline::SessionOptions session = options.session;
   session.pixels = options.codec == PictureCodec::kI420 ? PixelFormat::kI420 : PixelFormat::kBgr24;
@@ -93,8 +96,12 @@ SpeechStream::~SpeechStream() {
 void SpeechStream::Start(std::shared_ptr<StreamListener> listener) {
   place_.loop->Post([self = shared_from_this(), listener = std::move(listener)] {
     self->listener_ = listener;
+    if (self->ended_) {
+      listener->OnOutput();
+      return;
+    }
     const TimePoint now = self->place_.clock->Now();
-    self->last_request_ = now;
+    self->last_said_ = now;
     if (self->options_.limit.count() > 0) {
       self->place_.loop->At(now + self->options_.limit, [weak = self->weak_from_this()] {
         const auto alive = weak.lock();
@@ -107,8 +114,8 @@ void SpeechStream::Start(std::shared_ptr<StreamListener> listener) {
 }
 
 void SpeechStream::WatchIdle() {
-  const TimePoint until = last_request_ + options_.idle_limit;
-  if (place_.clock->Now() >= until && !speaking_) {
+  const TimePoint until = last_said_ + options_.idle_limit;
+  if (place_.clock->Now() >= until) {
     End(Status(Code::kDeadlineExceeded, "nothing was said for too long"));
     return;
   }
@@ -120,9 +127,10 @@ void SpeechStream::WatchIdle() {
 
 void SpeechStream::Push(StreamRequest request) {
   place_.loop->Post([self = shared_from_this(), request = std::move(request)]() mutable {
+    if (self->ended_) return;
     self->request_ = std::move(request);
     self->request_at_ = 0;
-    self->last_request_ = self->place_.clock->Now();
+    self->last_said_ = self->place_.clock->Now();
     self->Pump();
   });
 }
@@ -203,34 +211,8 @@ Result<bool> SpeechStream::Apply() {
       if (!live_) return session_->TryEnd(request_->utterance);
       LC_RETURN_IF_ERROR(live_->End(request_->utterance));
       return true;
-    case StreamRequest::Kind::kClear: {
-      const auto point = live_ ? live_->Clear() : session_->Clear();
-      if (!point.ok()) return point.status();
-      {
-        const std::lock_guard lock(mu_);
-        // Frames of it that wait for the client, but one, become silent repeats.
-        bool first = true;
-        for (std::shared_ptr<Out>& one : out_) {
-          const StreamEvent& event = one->event;
-          if (event.kind != StreamEvent::Kind::kFrame || event.utterance == 0) continue;
-          if (std::exchange(first, false)) continue;
-          auto silent = std::make_shared<Out>();
-          silent->ready = silent->event.repeated = true;
-          silent->event.frame = event.frame;
-          silent->event.sound.assign(
-              event.sound.size(),
-              static_cast<char>(audio::SilenceByte(options_.session.format.type)));
-          one = std::move(silent);
-        }
-      }
-      StreamEvent cleared;
-      cleared.kind = StreamEvent::Kind::kCleared;
-      cleared.request = request_->request;
-      cleared.utterance = point->utterance;
-      cleared.played_samples = point->played_samples;
-      Tell(std::move(cleared));
-      return true;
-    }
+    case StreamRequest::Kind::kClear:
+      return Clear();
     case StreamRequest::Kind::kClose:
       if (std::exchange(closed_, true)) return true;
       if (live_) {
@@ -243,13 +225,48 @@ Result<bool> SpeechStream::Apply() {
   return true;
 }
 
+/// False while the client reads none of the answers.
+Result<bool> SpeechStream::Clear() {
+  {
+    const std::lock_guard lock(mu_);
+    const double shown = live_ ? kCutOffAfterS * fps().value() : static_cast<double>(file_room());
+    if (static_cast<double>(out_.size()) >= shown + kClearedWaiting) return false;
+  }
+  const auto point = live_ ? live_->Clear() : session_->Clear();
+  if (!point.ok()) return point.status();
+  {
+    const std::lock_guard lock(mu_);
+    // Frames of it that wait for the client, but one, become silent repeats.
+    bool first = true;
+    for (std::shared_ptr<Out>& one : out_) {
+      const StreamEvent& event = one->event;
+      if (event.kind != StreamEvent::Kind::kFrame || event.utterance == 0) continue;
+      if (std::exchange(first, false)) continue;
+      auto silent = std::make_shared<Out>();
+      silent->ready = silent->event.repeated = true;
+      silent->event.frame = event.frame;
+      silent->event.background = event.background;
+      silent->event.sound.assign(
+          event.sound.size(), static_cast<char>(audio::SilenceByte(options_.session.format.type)));
+      one = std::move(silent);
+    }
+  }
+  StreamEvent cleared;
+  cleared.kind = StreamEvent::Kind::kCleared;
+  cleared.request = request_->request;
+  cleared.utterance = point->utterance;
+  cleared.played_samples = point->played_samples;
+  Tell(std::move(cleared));
+  return true;
+}
+
 /// True if any event was taken.
 bool SpeechStream::TakeEvents() {
   bool any = false;
   while (!ended_) {
     if (!live_) {
       const std::lock_guard lock(mu_);
-      if (out_.size() >= static_cast<size_t>(place_.engine->workers()) * 2 + 4) return any;
+      if (out_.size() >= file_room()) return any;
     }
     pipeline::Event event;
     const auto poll =
@@ -286,6 +303,7 @@ void SpeechStream::Handle(pipeline::Event& event) {
 
 void SpeechStream::HandleFrame(pipeline::Frame& frame) {
   const bool speaking = frame.utterance != 0;
+  if (speaking) last_said_ = place_.clock->Now();
   if (speaking != std::exchange(speaking_, speaking)) {
     StreamEvent state;
     state.kind = StreamEvent::Kind::kState;
@@ -332,7 +350,7 @@ void SpeechStream::HandleFrame(pipeline::Frame& frame) {
   auto shown = std::make_shared<pipeline::Frame>(std::move(frame));
   place_.engine->executor().Post(
       place_.clock->Now(), [self = shared_from_this(), shown, out, listener = listener_](int) {
-        self->Encode(*shown, *out);
+        self->Show(*shown, *out);
         {
           const std::lock_guard lock(self->mu_);
           out->ready = true;
@@ -341,27 +359,33 @@ void SpeechStream::HandleFrame(pipeline::Frame& frame) {
       });
 }
 
-void SpeechStream::Encode(pipeline::Frame& frame, Out& out) const {
-  const TimePoint start = place_.clock->Now();
-  std::vector<uint8_t> bytes;
+Status SpeechStream::Encode(const PictureView& picture, std::string* out) const {
   switch (options_.codec) {
     case PictureCodec::kJpeg:
     case PictureCodec::kPng: {
-      const Status status = options_.codec == PictureCodec::kJpeg
-                                ? media::EncodeJpeg(frame.picture, options_.jpeg_quality, 0, &bytes)
-                                : media::EncodePng(frame.picture, &bytes);
-      out.event.repeated = !status.ok();  // out of memory: the client keeps what it shows
-      out.event.picture.assign(bytes.begin(), bytes.end());
+      std::vector<uint8_t> bytes;
+      LC_RETURN_IF_ERROR(options_.codec == PictureCodec::kJpeg
+                             ? media::EncodeJpeg(picture, options_.jpeg_quality, 0, &bytes)
+                             : media::EncodePng(picture, &bytes));
+      out->assign(bytes.begin(), bytes.end());
       break;
     }
     case PictureCodec::kRgba:
-      out.event.picture = RgbaPixels(frame.picture);
+      *out = RgbaPixels(picture);
       break;
     case PictureCodec::kBgr:
     case PictureCodec::kI420:
-      out.event.picture = PackedPixels(frame.picture);
+      *out = PackedPixels(picture);
       break;
   }
+  return {};
+}
+
+/// On a worker.
+void SpeechStream::Show(pipeline::Frame& frame, Out& out) const {
+  const TimePoint start = place_.clock->Now();
+  const Status status = Contain([&] { return Encode(frame.picture, &out.event.picture); });
+  out.event.repeated = !status.ok();  // out of memory: the client keeps what it shows
   frame = {};
   const std::chrono::duration<double> took = place_.clock->Now() - start;
   place_.metrics->Observe("stage_seconds{stage=\"encode\"}", took.count());
@@ -379,10 +403,12 @@ void SpeechStream::Tell(StreamEvent event) {
 }
 
 void SpeechStream::End(Status why) {
-  if (std::exchange(ended_, true)) return;
+  const bool first = !std::exchange(ended_, true);
   request_.reset();
   {
     const std::lock_guard lock(mu_);
+    // After the last event only what nobody has read yet is still to be cut.
+    if (!first && (why.ok() || out_.empty())) return;
     over_ = true;
     status_ = why;
     if (!why.ok()) out_.clear();
@@ -392,7 +418,7 @@ void SpeechStream::End(Status why) {
     if (session_) session_->Cancel(why);
   }
   if (listener_) listener_->OnOutput();
-  listener_ = nullptr;
+  if (!why.ok()) listener_ = nullptr;
 }
 
 }  // namespace lipcast::server

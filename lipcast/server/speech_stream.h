@@ -30,7 +30,7 @@ struct StreamOptions {
   int jpeg_quality = 75;
   SoundOut sound = SoundOut::kInput;
   std::chrono::seconds limit{0};       ///< the stream is ended after this long; 0: never
-  std::chrono::seconds idle_limit{0};  ///< and after this long without a request; 0: never
+  std::chrono::seconds idle_limit{0};  ///< and after this long without request or speech; 0: never
 };
 
 /// What a client sends once its stream is open.
@@ -73,6 +73,7 @@ struct StreamPlace {
   Executor* slow = nullptr;  ///< for what waits: loads, and the end of a stream
   Metrics* metrics = nullptr;
   const Clock* clock = nullptr;
+  std::shared_ptr<void> presence;  ///< let go when nothing of the stream is left
 };
 
 /// One client's session, whatever the protocol: requests in, one at a time, events out in order,
@@ -91,7 +92,8 @@ class SpeechStream : public std::enable_shared_from_this<SpeechStream> {
   void Start(std::shared_ptr<StreamListener> listener);
   /// The next request; wait for OnAccepted before another one.
   void Push(StreamRequest request);
-  /// The client is gone, or the server ends: no further event but the end.
+  /// The client is gone, or the server ends: no further event but the end. What was not popped is
+  /// dropped, also after the last event.
   void Cancel(Status why);
 
   enum class Popped { kEvent, kNothing, kEnd };
@@ -120,6 +122,7 @@ class SpeechStream : public std::enable_shared_from_this<SpeechStream> {
   void Pump();
   bool TakeRequest();
   Result<bool> Apply();
+  Result<bool> Clear();
   bool TakeEvents();
   void Handle(pipeline::Event& event);
   void HandleFrame(pipeline::Frame& frame);
@@ -127,7 +130,9 @@ class SpeechStream : public std::enable_shared_from_this<SpeechStream> {
   void End(Status why);
   void WatchIdle();
 
-  void Encode(pipeline::Frame& frame, Out& out) const;
+  Status Encode(const PictureView& picture, std::string* out) const;
+  void Show(pipeline::Frame& frame, Out& out) const;
+  size_t file_room() const { return static_cast<size_t>(place_.engine->workers()) * 2 + 4; }
 
   const StreamPlace place_;
   const StreamOptions options_;
@@ -140,7 +145,8 @@ class SpeechStream : public std::enable_shared_from_this<SpeechStream> {
   size_t request_at_ = 0;                            // the loop's: bytes taken of its audio
   bool closed_ = false, ended_ = false;              // the loop's
   bool speaking_ = false;                            // the loop's
-  TimePoint armed_{}, last_request_{};               // the loop's
+  TimePoint armed_{};                                // the loop's
+  TimePoint last_said_{};                            // the loop's: a request, a frame of speech
   std::atomic<bool> scheduled_ = false;
 
   mutable std::mutex mu_;
