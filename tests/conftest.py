@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
+import importlib
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -9,12 +12,14 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-for folder in (ROOT / "python", ROOT / "tests"):
+for folder in (ROOT, ROOT / "python", ROOT / "tests"):
     if str(folder) not in sys.path:
         sys.path.insert(0, str(folder))
 
 import lab  # noqa: E402
 from markers import avatars  # noqa: E402
+
+from tests import served  # noqa: E402
 
 SENTENCE = (
     "The quick brown fox jumps over the lazy dog, and maybe, my mother bakes bread."
@@ -88,3 +93,64 @@ def m2(avatar: Callable[..., Path]) -> Path:
 def tiny(avatar: Callable[..., Path]) -> Path:
     """64x64, the smallest network: for long runs and counts."""
     return avatar("tiny", model="M1", size=(64, 64), inner=16, border=2, frames=25)
+
+
+@pytest.fixture(scope="session")
+def wire(tmp_path_factory):
+    """The messages of lipcast.v1, made from the .proto as any client would."""
+    out = tmp_path_factory.mktemp("wire")
+    subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "grpc_tools.protoc",
+            f"-I{lab.ROOT / 'proto'}",
+            f"--python_out={out}",
+            f"--grpc_python_out={out}",
+            "lipcast/v1/lipcast.proto",
+        ],
+        check=True,
+    )
+    sys.path.insert(0, str(out))
+    messages = importlib.import_module("lipcast.v1.lipcast_pb2")
+    services = importlib.import_module("lipcast.v1.lipcast_pb2_grpc")
+    return messages, services
+
+
+@pytest.fixture(scope="session")
+def server():
+    with served.serving() as one:
+        yield one
+
+
+@pytest.fixture(scope="session")
+def rendered(tmp_path_factory):
+    """What `lipcast render` makes of the first two seconds."""
+    folder = tmp_path_factory.mktemp("rendered")
+    audio, rate = served.pcm()
+    audio = audio[: rate * 4]
+    raw = folder / "two.raw"
+    raw.write_bytes(audio)
+    subprocess.run(
+        [
+            lab.BINARY,
+            "render",
+            "--avatar",
+            "demo",
+            "--rate",
+            str(rate),
+            "-",
+            "-o",
+            str(folder / "%06d.jpg"),
+            "--quality",
+            "75",
+        ],
+        stdin=raw.open("rb"),
+        check=True,
+        capture_output=True,
+        cwd=lab.ROOT,
+    )
+    hashes = [
+        hashlib.sha256(p.read_bytes()).hexdigest() for p in sorted(folder.glob("*.jpg"))
+    ]
+    return audio, rate, hashes

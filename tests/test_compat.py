@@ -10,7 +10,7 @@ import pytest
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 
 from tests import lab
-from tests.test_server import SPEECH, serving
+from tests.served import SPEECH, serving
 
 FIELDS = {  # message: (number, name, type); r: repeated
     "Infer": "1 model string,2 pictures bytes,3 audio bytes,4 features bytes,5 batch int32,"

@@ -1,151 +1,18 @@
 """The live server, driven by gRPC clients over loopback: the same frames, in time, and none lost."""
 
-import contextlib
 import hashlib
-import importlib
 import os
-import re
+import queue
 import signal
 import socket
 import subprocess
-import sys
 import time
-import urllib.error
-import urllib.request
 
 import grpc
 import pytest
 
 from tests import lab
-
-SPEECH = lab.ROOT / "avatars/demo/speech.wav"
-
-
-@pytest.fixture(scope="session")
-def wire(tmp_path_factory):
-    """The messages of lipcast.v1, made from the .proto as any client would."""
-    out = tmp_path_factory.mktemp("wire")
-    subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "grpc_tools.protoc",
-            f"-I{lab.ROOT / 'proto'}",
-            f"--python_out={out}",
-            f"--grpc_python_out={out}",
-            "lipcast/v1/lipcast.proto",
-        ],
-        check=True,
-    )
-    sys.path.insert(0, str(out))
-    messages = importlib.import_module("lipcast.v1.lipcast_pb2")
-    services = importlib.import_module("lipcast.v1.lipcast_pb2_grpc")
-    return messages, services
-
-
-class Served:
-    def __init__(self, process, grpc_port, http_port, greeting):
-        self.process, self.greeting = process, greeting
-        self.grpc_port, self.http_port = grpc_port, http_port
-        self.channel = grpc.insecure_channel(
-            f"127.0.0.1:{grpc_port}",
-            options=[("grpc.max_receive_message_length", 100 << 20)],
-        )
-
-    def page(self, path):
-        url = f"http://127.0.0.1:{self.http_port}{path}"
-        try:
-            with urllib.request.urlopen(url, timeout=10) as answer:
-                return answer.status, answer.read().decode()
-        except urllib.error.HTTPError as error:
-            return error.code, error.read().decode()
-
-
-@contextlib.contextmanager
-def serving(*options, preload="demo"):
-    command = [lab.BINARY, "serve", "--port", "0", "--http-port", "0"]
-    command += ["--preload", preload, *options]
-    process = subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=lab.ROOT
-    )
-    try:
-        lines = []
-        while not any(line.startswith("avatar ") for line in lines):
-            line = process.stdout.readline()
-            assert line, process.stderr.read()
-            lines.append(line)
-        text = "".join(lines)
-        ports = re.search(r"grpc  127.0.0.1:(\d+)\nhttp  http://127.0.0.1:(\d+)", text)
-        yield Served(process, int(ports[1]), int(ports[2]), text)
-    finally:
-        process.kill()
-        process.communicate()
-
-
-@pytest.fixture(scope="module")
-def server():
-    with serving() as served:
-        yield served
-
-
-def pcm():
-    import soundfile
-
-    samples, rate = soundfile.read(SPEECH, dtype="int16")
-    return samples.tobytes(), rate
-
-
-def requests_of(wire, audio, rate, piece, **settings):
-    messages, _ = wire
-    opening = messages.OpenSession(avatar="demo", **settings)
-    opening.audio.rate_hz = rate
-    yield messages.SpeakRequest(open=opening)
-    for at in range(0, len(audio), piece):
-        chunk = messages.AudioChunk(utterance=1, data=audio[at : at + piece])
-        yield messages.SpeakRequest(audio=chunk)
-    yield messages.SpeakRequest(end=messages.EndUtterance(utterance=1))
-    yield messages.SpeakRequest(close=messages.CloseSession())
-
-
-def speak(server, wire, requests):
-    return list(wire[1].SpeechStub(server.channel).Speak(requests, timeout=120))
-
-
-def frames_of(responses):
-    return [r.frame for r in responses if r.WhichOneof("event") == "frame"]
-
-
-@pytest.fixture(scope="module")
-def rendered(tmp_path_factory):
-    """What `lipcast render` makes of the first two seconds."""
-    folder = tmp_path_factory.mktemp("rendered")
-    audio, rate = pcm()
-    audio = audio[: rate * 4]
-    raw = folder / "two.raw"
-    raw.write_bytes(audio)
-    subprocess.run(
-        [
-            lab.BINARY,
-            "render",
-            "--avatar",
-            "demo",
-            "--rate",
-            str(rate),
-            "-",
-            "-o",
-            str(folder / "%06d.jpg"),
-            "--quality",
-            "75",
-        ],
-        stdin=raw.open("rb"),
-        check=True,
-        capture_output=True,
-        cwd=lab.ROOT,
-    )
-    hashes = [
-        hashlib.sha256(p.read_bytes()).hexdigest() for p in sorted(folder.glob("*.jpg"))
-    ]
-    return audio, rate, hashes
+from tests.served import frames_of, pcm, requests_of, serving, speak
 
 
 @pytest.mark.parametrize("piece", [640, 37, 20480, 1 << 20])
@@ -191,8 +58,6 @@ def test_a_live_stream_keeps_its_time_and_loses_no_sound(server, wire):
 def test_clear_answers_with_the_position_and_stops_the_utterance(server, wire):
     messages, services = wire
     audio, rate = pcm()
-    import queue
-
     outbox = queue.Queue()
     call = services.SpeechStub(server.channel).Speak(iter(outbox.get, None), timeout=60)
     for request in list(requests_of(wire, audio[: rate * 8], rate, 1 << 20))[:2]:

@@ -44,7 +44,7 @@ Result<std::unique_ptr<LiveSession>> LiveSession::Create(Engine& engine,
   const double fps = stream->session_->fps().value();
   stream->ahead_ = std::clamp(static_cast<int>(kMaxAheadS * fps), 1, live.ahead);
   stream->silence_.assign(
-      static_cast<size_t>(options.format.rate_hz / 10 * options.format.frame_bytes()),
+      static_cast<size_t>(options.format.rate_hz) / 10 * options.format.frame_bytes(),
       audio::SilenceByte(options.format.type));
   LC_RETURN_IF_ERROR(stream->Feed());
   return stream;

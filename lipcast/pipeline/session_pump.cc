@@ -25,7 +25,7 @@ void Session::SchedulePump() {
 
 void Session::Pump() {
   while (true) {
-    Result<bool> moved = PumpOnce();
+    Result<bool> moved = Contain([&] { return PumpOnce(); });
     std::unique_lock lock(mu_);
     if (!moved.ok()) Fail(moved.status());
     const bool more = moved.ok() && (*moved || pump_again_) && failure_.ok();
@@ -235,13 +235,16 @@ void Session::Draw(Group& group, int worker) {
   }
   Status status;
   if (wanted) {
-    for (size_t i = 0; i < group.used; ++i) {
-      group.pictures.push_back(pictures_.Take());
-      group.jobs[i].out = PackedView(options_.pixels, width_, height_, group.pictures[i].data());
-    }
-    status =
-        Paint(*avatar_, std::span(group.jobs).first(group.used), engine_.scratch(worker), times_);
-    if (status.ok()) CopyPictures(group);
+    status = Contain([&]() -> Status {
+      for (size_t i = 0; i < group.used; ++i) {
+        group.pictures.push_back(pictures_.Take());
+        group.jobs[i].out = PackedView(options_.pixels, width_, height_, group.pictures[i].data());
+      }
+      LC_RETURN_IF_ERROR(Paint(*avatar_, std::span(group.jobs).first(group.used),
+                               engine_.scratch(worker), times_));
+      CopyPictures(group);
+      return {};
+    });
   }
   int64_t not_finite = 0;
   {

@@ -165,6 +165,22 @@ TEST(SessionThreads, CancelMayComeAtAnyTime) {
   }
 }
 
+TEST(SessionThreads, AFrameThatRunsOutOfMemoryEndsItsSessionAndNoOther) {
+  const Watchdog watchdog;
+  StageOptions stage_options;
+  stage_options.generator.run = [run = stage_options.generator.run](int64_t n, auto inputs,
+                                                                    auto outputs) -> Status {
+    const bool warm_up = std::ranges::all_of(inputs[1], [](float v) { return v == 0; });
+    if (!warm_up) throw std::bad_alloc();
+    return run(n, inputs, outputs);
+  };
+  TestStage stage(stage_options);
+  const auto avatar = stage.Load();
+  const Played played = Play(*stage.Open(avatar), Speech(16000));
+  EXPECT_EQ(played.status.code(), Code::kResourceExhausted) << played.status.ToString();
+  EXPECT_EQ(Play(*stage.Open(avatar), Silence(16000)).frames.size(), 25u);
+}
+
 TEST(SessionThreads, ManySessionsGiveTheBytesOfEachAloneAndNoForeignPixel) {
   const Watchdog watchdog;
   StageOptions stage_options;

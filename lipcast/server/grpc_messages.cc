@@ -1,5 +1,6 @@
 #include "lipcast/server/grpc_messages.h"
 
+#include <atomic>
 #include <string>
 #include <utility>
 
@@ -171,6 +172,11 @@ void ToWire(StreamEvent&& event, const Rational& fps, v1::SpeakResponse* respons
       response->mutable_warning()->set_message(std::move(event.message));
       return;
   }
+}
+
+std::string NextSessionId() {
+  static std::atomic<uint64_t> next = 1;
+  return "s" + std::to_string(next.fetch_add(1));
 }
 
 v1::Opened OpenedOf(const SpeechStream& stream, const std::string& id,

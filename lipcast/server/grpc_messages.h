@@ -2,6 +2,8 @@
 
 #include <grpcpp/support/status.h>
 
+#include <string>
+
 #include "lipcast/base/status.h"
 #include "lipcast/server/avatar_registry.h"
 #include "lipcast/server/speech_stream.h"
@@ -17,6 +19,7 @@ Result<StreamOptions> FromWire(const v1::OpenSession& open, int default_jpeg_qua
 Result<StreamRequest> FromWire(v1::SpeakRequest&& request);
 /// Moves the picture and the sound over.
 void ToWire(StreamEvent&& event, const Rational& fps, v1::SpeakResponse* response);
+std::string NextSessionId();  ///< "s1", "s2", ..: for logs and for people
 v1::Opened OpenedOf(const SpeechStream& stream, const std::string& id, const std::string& provider);
 v1::Avatar ToWire(const AvatarEntry& entry);
 grpc::Status ToWire(const Status& status);

@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 
-#include <atomic>
 #include <memory>
 #include <mutex>
 #include <utility>
@@ -11,8 +10,6 @@
 
 namespace lipcast::server {
 namespace {
-
-std::atomic<uint64_t> next_session = 1;
 
 /// One call. gRPC owns its time: OnDone is the last thing it says, and ends the object.
 /// The stream knows it through Link, which outlives both.
@@ -96,10 +93,10 @@ class SpeakCall final : public grpc::ServerBidiReactor<v1::SpeakRequest, v1::Spe
       return;
     }
     stream_ = *std::move(stream);
-    const auto id = "s" + std::to_string(next_session.fetch_add(1));
     response_.Clear();
     *response_.mutable_opened() =
-        OpenedOf(*stream_, id, inference::ProviderName(stream_->loaded()->generator->provider()));
+        OpenedOf(*stream_, NextSessionId(),
+                 inference::ProviderName(stream_->loaded()->generator->provider()));
     writing_ = true;
     StartWrite(&response_);
     stream_->Start(link_);

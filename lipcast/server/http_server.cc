@@ -3,6 +3,7 @@
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/beast/core.hpp>
 #include <boost/beast/http.hpp>
+#include <boost/beast/websocket.hpp>
 #include <thread>
 #include <utility>
 
@@ -20,6 +21,9 @@ constexpr uint32_t kMaxHeaderBytes = 8192;
 
 /// What the connections share; on the one thread.
 struct Hall {
+  Hall(SpeechHost& speech, const WebSocketOptions& options) : host(speech), sockets(options) {}
+  SpeechHost& host;
+  const WebSocketOptions sockets;
   std::map<std::string, HttpServer::Handler> handlers;
   int connections = 0;
 };
@@ -50,7 +54,15 @@ class Connection final : public std::enable_shared_from_this<Connection> {
   }
 
  private:
-  void Answer(const http::request<http::empty_body>& request) {
+  void Answer(http::request<http::empty_body> request) {
+    if (beast::websocket::is_upgrade(request) && request.target() == "/v1/speak") {
+      if (OriginAllowed(request[http::field::origin], request[http::field::host])) {
+        SpeakOverWebSocket(std::move(stream_), std::move(request), hall_.host, hall_.sockets);
+      } else {
+        Write({403, "text/plain", "a page of another origin may not connect\n"}, false);
+      }
+      return;
+    }
     head_ = request.method() == http::verb::head;
     if (request.method() != http::verb::get && !head_) {
       Write({405, "text/plain", "want GET or HEAD\n"}, false);
@@ -95,6 +107,7 @@ class Connection final : public std::enable_shared_from_this<Connection> {
 }  // namespace
 
 struct HttpServer::State {
+  State(SpeechHost& host, const WebSocketOptions& sockets) : hall(host, sockets) {}
   Hall hall;  // before io: connections that io still holds count down in it
   asio::io_context io{1};
   tcp::acceptor acceptor{io};
@@ -114,8 +127,10 @@ struct HttpServer::State {
 HttpServer::HttpServer(std::unique_ptr<State> state) : state_(std::move(state)) {}
 
 Result<std::unique_ptr<HttpServer>> HttpServer::Listen(const std::string& host, int port,
-                                                       std::map<std::string, Handler> handlers) {
-  auto state = std::make_unique<State>();
+                                                       std::map<std::string, Handler> handlers,
+                                                       SpeechHost& speech,
+                                                       const WebSocketOptions& sockets) {
+  auto state = std::make_unique<State>(speech, sockets);
   state->hall.handlers = std::move(handlers);
   beast::error_code error;
   const auto fail = [&] {

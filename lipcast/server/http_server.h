@@ -6,6 +6,7 @@
 #include <string>
 
 #include "lipcast/base/status.h"
+#include "lipcast/server/websocket_speech.h"
 
 namespace lipcast::server {
 
@@ -15,16 +16,18 @@ struct HttpAnswer {
   std::string body;
 };
 
-/// Answers GET and HEAD by path. Requests are bounded (8 KiB of header, no body), a connection that
-/// says nothing for 30 s is closed, and there are at most 1024.
-/// Handlers run on the server's one thread and must not wait.
+/// Answers GET and HEAD by path, and hands WebSockets of /v1/speak on. Requests are bounded (8 KiB
+/// of header, no body), a connection that says nothing for 30 s is closed, and there are at most
+/// 1024. Handlers run on the server's one thread and must not wait.
 class HttpServer {
  public:
   using Handler = std::function<HttpAnswer()>;
 
   /// kUnavailable: "http 127.0.0.1:8080: address already in use". Port 0: any free one.
   static Result<std::unique_ptr<HttpServer>> Listen(const std::string& host, int port,
-                                                    std::map<std::string, Handler> handlers);
+                                                    std::map<std::string, Handler> handlers,
+                                                    SpeechHost& speech,
+                                                    const WebSocketOptions& sockets);
   ~HttpServer();
   int port() const;
 

@@ -7,6 +7,7 @@
 #include <grpcpp/health_check_service_interface.h>
 
 #include <chrono>
+#include <thread>
 #include <utility>
 
 #include "lipcast/server/grpc_avatars_service.h"
@@ -18,6 +19,7 @@
 namespace lipcast::server {
 namespace {
 
+constexpr auto kGoodbye = std::chrono::seconds(2);
 constexpr const char* kServices[] = {"", "lipcast.v1.Speech", "lipcast.v1.Avatars",
                                      "lipcast.v1.Server", "monolithic.MonolithicService"};
 
@@ -127,34 +129,38 @@ Result<std::unique_ptr<Server>> Server::Start(const ServerConfig& config,
     state->grpc->GetHealthCheckService()->SetServingStatus(service, true);
   }
 
-  State* const raw = state.get();
+  const std::map<std::string, HttpServer::Handler> pages = {
+      {"/healthz",
+       [] {
+         return HttpAnswer{200, "text/plain", "ok\n"};
+       }},
+      {"/readyz",
+       [raw = state.get()] {
+         return raw->admission.draining() ? HttpAnswer{503, "text/plain", "draining\n"}
+                                          : HttpAnswer{200, "text/plain", "ready\n"};
+       }},
+      {"/metrics", [raw = state.get()] {
+         return HttpAnswer{200, "text/plain; version=0.0.4; charset=utf-8",
+                           raw->parts.metrics->Render()};
+       }}};
   LC_ASSIGN_OR_RETURN(
-      state->http, HttpServer::Listen(config.host, config.http_port,
-                                      {{"/healthz",
-                                        [] {
-                                          return HttpAnswer{200, "text/plain", "ok\n"};
-                                        }},
-                                       {"/readyz",
-                                        [raw] {
-                                          return raw->admission.draining()
-                                                     ? HttpAnswer{503, "text/plain", "draining\n"}
-                                                     : HttpAnswer{200, "text/plain", "ready\n"};
-                                        }},
-                                       {"/metrics", [raw] {
-                                          return HttpAnswer{
-                                              200, "text/plain; version=0.0.4; charset=utf-8",
-                                              raw->parts.metrics->Render()};
-                                        }}}));
+      state->http,
+      HttpServer::Listen(config.host, config.http_port, pages, state->host,
+                         {config.jpeg_quality, static_cast<size_t>(config.max_message_bytes)}));
   return std::unique_ptr<Server>(new Server(std::move(state)));
 }
 
 Server::~Server() {
   State& state = *state_;
   state.admission.Drain();
-  state.http.reset();
   state.host.CancelAll(Status(Code::kUnavailable, "the server is shutting down"));
-  state.grpc->Shutdown(std::chrono::system_clock::now() + std::chrono::seconds(2));
+  state.grpc->Shutdown(std::chrono::system_clock::now() + kGoodbye);
   state.grpc->Wait();
+  const auto limit = std::chrono::steady_clock::now() + kGoodbye;  // for sockets to close politely
+  while (!Drained() && std::chrono::steady_clock::now() < limit) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  }
+  state.http.reset();
 }
 
 int Server::grpc_port() const { return state_->grpc_port; }
@@ -162,8 +168,9 @@ int Server::http_port() const { return state_->http->port(); }
 
 std::string Server::Greeting() const {
   const State& state = *state_;
-  std::string text = fmt::format("grpc  {}:{}\nhttp  http://{}:{}/healthz /readyz /metrics\n",
-                                 state.config.host, grpc_port(), state.config.host, http_port());
+  std::string text =
+      fmt::format("grpc  {}:{}\nhttp  http://{}:{}/healthz /readyz /metrics, WebSocket /v1/speak\n",
+                  state.config.host, grpc_port(), state.config.host, http_port());
   for (const std::string& name : state.loaded) {
     const auto lease = state_->registry.Acquire(name);
     if (!lease.ok()) continue;

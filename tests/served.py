@@ -1,0 +1,78 @@
+"""A server of its own on free ports, and what its clients say. Used by the tests of `lipcast serve`."""
+
+import contextlib
+import re
+import subprocess
+import urllib.error
+import urllib.request
+
+import grpc
+import soundfile
+
+from tests import lab
+
+SPEECH = lab.ROOT / "avatars/demo/speech.wav"
+
+
+class Served:
+    def __init__(self, process, grpc_port, http_port, greeting):
+        self.process, self.greeting = process, greeting
+        self.grpc_port, self.http_port = grpc_port, http_port
+        self.channel = grpc.insecure_channel(
+            f"127.0.0.1:{grpc_port}",
+            options=[("grpc.max_receive_message_length", 100 << 20)],
+        )
+
+    def page(self, path):
+        url = f"http://127.0.0.1:{self.http_port}{path}"
+        try:
+            with urllib.request.urlopen(url, timeout=10) as answer:
+                return answer.status, answer.read().decode()
+        except urllib.error.HTTPError as error:
+            return error.code, error.read().decode()
+
+
+@contextlib.contextmanager
+def serving(*options, preload="demo"):
+    command = [lab.BINARY, "serve", "--port", "0", "--http-port", "0"]
+    command += ["--preload", preload, *options]
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=lab.ROOT
+    )
+    try:
+        lines = []
+        while not any(line.startswith("avatar ") for line in lines):
+            line = process.stdout.readline()
+            assert line, process.stderr.read()
+            lines.append(line)
+        text = "".join(lines)
+        ports = re.search(r"grpc  127.0.0.1:(\d+)\nhttp  http://127.0.0.1:(\d+)", text)
+        yield Served(process, int(ports[1]), int(ports[2]), text)
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def pcm():
+    samples, rate = soundfile.read(SPEECH, dtype="int16")
+    return samples.tobytes(), rate
+
+
+def requests_of(wire, audio, rate, piece, **settings):
+    messages, _ = wire
+    opening = messages.OpenSession(avatar="demo", **settings)
+    opening.audio.rate_hz = rate
+    yield messages.SpeakRequest(open=opening)
+    for at in range(0, len(audio), piece):
+        chunk = messages.AudioChunk(utterance=1, data=audio[at : at + piece])
+        yield messages.SpeakRequest(audio=chunk)
+    yield messages.SpeakRequest(end=messages.EndUtterance(utterance=1))
+    yield messages.SpeakRequest(close=messages.CloseSession())
+
+
+def speak(server, wire, requests):
+    return list(wire[1].SpeechStub(server.channel).Speak(requests, timeout=120))
+
+
+def frames_of(responses):
+    return [r.frame for r in responses if r.WhichOneof("event") == "frame"]

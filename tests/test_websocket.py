@@ -1,0 +1,112 @@
+"""Sessions over a WebSocket: the same messages and the same bytes as over gRPC."""
+
+import hashlib
+import socket
+import time
+
+import pytest
+from google.protobuf import json_format
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.sync.client import connect
+
+from tests.served import frames_of, requests_of, serving
+
+
+def joined(server, **options):
+    return connect(
+        f"ws://127.0.0.1:{server.http_port}/v1/speak", max_size=100 << 20, **options
+    )
+
+
+def answers(ws, messages):
+    """Everything until the close, and its code and reason."""
+    found = []
+    while True:
+        try:
+            found.append(messages.SpeakResponse.FromString(ws.recv(timeout=60)))
+        except ConnectionClosed as closed:
+            return found, closed.rcvd.code, closed.rcvd.reason
+
+
+@pytest.mark.parametrize("piece", [640, 37, 20480, 1 << 20])
+@pytest.mark.parametrize("text", [False, True])
+def test_frames_are_the_rendered_ones_byte_for_byte(
+    server, wire, rendered, piece, text
+):
+    messages, _ = wire
+    audio, rate, hashes = rendered
+    if text and piece == 37:
+        audio, hashes = audio[: 37 * 400], None
+    with joined(server) as ws:
+        for request in requests_of(wire, audio, rate, piece, file_pace=True):
+            ws.send(
+                json_format.MessageToJson(request)
+                if text
+                else request.SerializeToString()
+            )
+        found, code, _ = answers(ws, messages)
+    frames = frames_of(found)
+    assert code == 1000
+    assert b"".join(f.sound for f in frames) == audio
+    if hashes:
+        assert [hashlib.sha256(f.picture).hexdigest() for f in frames] == hashes
+    kinds = [r.WhichOneof("event") for r in found]
+    assert (
+        kinds[0] == "opened" and kinds.count("started") == kinds.count("finished") == 1
+    )
+
+
+@pytest.mark.parametrize(
+    "send, says",
+    [
+        (b"\xff\xff\xff", "no SpeakRequest"),
+        ("{not json", "no SpeakRequest"),
+        ('{"clear": {}}', "want open"),
+        ('{"open": {"avatar": "nobody"}}', "nobody"),
+        ('{"open": {"avatar": "../demo"}}', "demo"),
+        ('{"open": {"avatar": "demo", "audio": {"rateHz": 7}}}', "7"),
+        ("", "no SpeakRequest"),
+    ],
+)
+def test_what_is_wrong_closes_with_1008_and_its_reason(server, wire, send, says):
+    with joined(server) as ws:
+        ws.send(send)
+        found, code, reason = answers(ws, wire[0])
+    assert not found and code == 1008 and says in reason
+
+
+def test_a_page_of_another_origin_is_refused_and_ones_own_is_not(server):
+    with pytest.raises(InvalidStatus) as refused:
+        joined(server, origin="https://evil.example")
+    assert refused.value.response.status_code == 403
+    with joined(server, origin=f"http://127.0.0.1:{server.http_port}") as ws:
+        assert ws.protocol.state.name == "OPEN"
+
+
+def test_a_socket_that_breaks_ends_its_session_and_nobody_elses(server, wire):
+    messages, services = wire
+    opening = messages.SpeakRequest(open=messages.OpenSession(avatar="demo"))
+    stub = services.ServerStub(server.channel)
+    for _ in range(3):
+        with joined(server) as ws:
+            ws.send(opening.SerializeToString())
+            ws.recv(timeout=60)
+            ws.socket.shutdown(socket.SHUT_RDWR)
+        for _ in range(100):
+            if stub.GetInfo(messages.GetInfoRequest()).capacity.sessions == 0:
+                break
+            time.sleep(0.1)
+    assert stub.GetInfo(messages.GetInfoRequest()).capacity.sessions == 0
+
+
+def test_the_end_of_the_server_closes_its_sockets(wire):
+    messages, _ = wire
+    opening = messages.SpeakRequest(open=messages.OpenSession(avatar="demo"))
+    with serving("--set", "limits.drain_seconds=1") as server:
+        with joined(server) as ws:
+            ws.send(opening.SerializeToString())
+            ws.recv(timeout=60)
+            server.process.terminate()
+            _, code, reason = answers(ws, messages)
+        assert code == 1008 and "shutting down" in reason
+        assert server.process.wait(timeout=20) == 0
