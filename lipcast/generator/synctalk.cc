@@ -1,5 +1,5 @@
-// Family "synctalk": the SyncTalk_2D networks, 328 and 160, audio kind "ave". Source: docs/numerics.md
-// 2, 3.
+// Family "synctalk": the SyncTalk_2D networks, 328 and 160, audio kind "ave". Source:
+// docs/numerics.md 2, 3.
 //   encoder    [N,1,80,16] -> [N,512]
 //   generator  picture [N,6,S,S] and audio [N,32,16,16] (= 16 rows of 512) -> [N,3,S,S]
 
