@@ -54,6 +54,9 @@ def faults(root: Path) -> list[str]:
                 found.append(
                     f'{where}: "{match.group(1)}": want a path from the root, or <>'
                 )
+            elif match.group(1).endswith(".pb.h"):  # made from proto/
+                if module != "server":
+                    found.append(f"{where}: only server speaks {match.group(1)}")
             elif not (root / match.group(1)).exists():
                 found.append(f'{where}: "{match.group(1)}" does not exist')
             elif not allowed(module, parts[1]):
