@@ -22,6 +22,10 @@ build: setup-build ## the release binary: build/release/bin/lipcast
 test: setup-test build ## every test: C++ units, Python reference, the real binary end to end
 	@tools/run_tests
 
+.PHONY: serve
+serve: build ## the live server with the demo avatar, until Ctrl-C
+	@build/release/bin/lipcast serve
+
 .PHONY: bench
 bench: setup-test build ## micro-benchmarks, then 500 frames stage by stage
 	@cmake --preset bench >/dev/null

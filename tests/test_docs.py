@@ -8,9 +8,11 @@ import lab
 import pytest
 
 CLI = (lab.ROOT / "docs/cli.md").read_text("utf-8")
-COMMANDS = ("render", "inspect", "doctor", "bench")
+COMMANDS = ("render", "serve", "inspect", "doctor", "bench")
 # "  -o,--output TEXT:{a,b}=default   text": the flags, then the default of capture_default_str.
-OPTION = re.compile(r"^  (-\S+)(?: +[A-Z]+\S*?(?:=(\S+))?)?(?:$| {2,})", re.MULTILINE)
+OPTION = re.compile(
+    r"^  (-\S+)(?: +[A-Z]+\S*?(?: \.\.\.)?(?:=(\S+))?)?(?:$| {2,})", re.MULTILINE
+)
 ROW = re.compile(r"^\| (`-[^|]*`) \| ([^|]*)\|", re.MULTILINE)
 
 
@@ -104,3 +106,24 @@ def test_every_case_and_every_fault_has_a_test_or_the_reason_why_not() -> None:
             assert (
                 "::" in cell or "does not apply yet" in cell or "_bench.cc" in cell
             ), number
+
+
+def test_the_protocol_page_names_every_message_and_field() -> None:
+    page = (lab.ROOT / "docs/protocol.md").read_text("utf-8")
+    wire = (lab.ROOT / "proto/lipcast/v1/lipcast.proto").read_text("utf-8")
+    wire = re.sub(r"//[^\n]*", "", wire)
+    fields = re.findall(r"^ +(?:repeated )?[\w.]+ (\w+) = \d+;", wire, re.MULTILINE)
+    plain = {
+        "request",
+        "event",
+        "avatars",
+        "started",
+        "finished",
+        "progress",
+    }  # of a oneof, or a list
+    missing = [
+        name
+        for name in sorted(set(fields) - plain)
+        if not re.search(rf"`[^`]*\b{name}\b[^`]*`", page) and not name.isupper()
+    ]
+    assert missing == []

@@ -200,8 +200,10 @@ void AddServe(CLI::App& app, int& exit_code) {
     serve->add_option(kFlags[i].flag, args->values[i], kFlags[i].help);
   }
   serve->add_flag("--insecure", args->insecure, "Listen beyond loopback without TLS");
-  serve->add_option("--set", args->sets,
-                    "KEY=VALUE of any key of the configuration, again and again");
+  serve
+      ->add_option("--set", args->sets,
+                   "KEY=VALUE of any key of the configuration, again and again")
+      ->allow_extra_args(false);
   serve->add_flag("--print-config", args->print_config, "Print the whole configuration and end");
   serve->add_flag("--check-config", args->check_config, "Check the configuration and end");
   serve->callback([args, &exit_code] { exit_code = Serve(*args); });

@@ -92,6 +92,11 @@ Result<std::unique_ptr<Server>> Server::Start(const ServerConfig& config,
   auto state = std::make_unique<State>(config, parts);
   for (const std::string& name : config.preload) {
     const auto loaded = state->registry.Load(name);
+    if (!loaded.ok() && loaded.status().code() == Code::kNotFound) {
+      std::string roots;
+      for (const auto& root : parts.avatar_roots) roots += " " + root.string();
+      return Status(Code::kNotFound, loaded.status().message() + "; looked in" + roots);
+    }
     if (!loaded.ok()) return loaded.status();
     state->loaded.push_back(name);
   }

@@ -1,5 +1,6 @@
 #include "lipcast/server/speech_host.h"
 
+#include <algorithm>
 #include <chrono>
 #include <utility>
 
@@ -9,12 +10,12 @@ namespace lipcast::server {
 namespace {
 
 constexpr int kProbeFrames = 12;
+/// The least counts: what else the machine does meanwhile is not the frame's work.
+constexpr int kProbeRuns = 3;
 constexpr const char* kShuttingDown = "the server is shutting down";
 
-}  // namespace
-
-Result<double> MeasureFrame(pipeline::Engine& engine,
-                            const std::shared_ptr<const pipeline::LoadedAvatar>& avatar) {
+Result<double> MeasureOnce(pipeline::Engine& engine,
+                           const std::shared_ptr<const pipeline::LoadedAvatar>& avatar) {
   pipeline::SessionOptions options;
   options.idle = pipeline::Idle::kModel;
   options.pixels = PixelFormat::kBgr24;
@@ -38,6 +39,18 @@ Result<double> MeasureFrame(pipeline::Engine& engine,
     work += session->times().total(static_cast<Stage>(stage));
   }
   return work.count() / kProbeFrames;
+}
+
+}  // namespace
+
+Result<double> MeasureFrame(pipeline::Engine& engine,
+                            const std::shared_ptr<const pipeline::LoadedAvatar>& avatar) {
+  double least = 0;
+  for (int run = 0; run < kProbeRuns; ++run) {
+    LC_ASSIGN_OR_RETURN(const double seconds, MeasureOnce(engine, avatar));
+    least = run == 0 ? seconds : std::min(least, seconds);
+  }
+  return least;
 }
 
 SpeechHost::SpeechHost(const Parts& parts) : parts_(parts) {}
