@@ -9,7 +9,7 @@ from google.protobuf import json_format
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
-from tests.served import frames_of, requests_of, serving
+from tests.served import frames_of, pcm, requests_of, serving
 
 
 def joined(server, **options):
@@ -110,3 +110,24 @@ def test_the_end_of_the_server_closes_its_sockets(wire):
             _, code, reason = answers(ws, messages)
         assert code == 1008 and "shutting down" in reason
         assert server.process.wait(timeout=20) == 0
+
+
+def test_a_session_that_ended_well_leaves_nothing_behind(wire):
+    messages, services = wire
+    audio, rate = pcm()
+    with serving("--set", "limits.sessions=1") as own:
+        stub = services.AvatarsStub(own.channel)
+        for file_pace in (False, True):
+            with joined(own) as ws:
+                for request in requests_of(
+                    wire, audio[:rate], rate, 4096, file_pace=file_pace
+                ):
+                    ws.send(request.SerializeToString())
+                _, code, _ = answers(ws, messages)
+                assert code == 1000
+            for _ in range(100):
+                (demo,) = stub.ListAvatars(messages.ListAvatarsRequest()).avatars
+                if demo.stats.sessions == 0:
+                    break
+                time.sleep(0.1)
+            assert demo.stats.sessions == 0

@@ -16,6 +16,8 @@ constexpr int64_t kJitterMs = 80;
 constexpr double kMaxAheadS = 2.0;
 /// Beyond this the program stood still (a suspended machine): the time is skipped, not caught up.
 constexpr auto kMaxCatchUp = std::chrono::seconds(5);
+/// Utterances said and not finished.
+constexpr size_t kMaxUtterances = 64;
 
 Event Notice(Event::Kind kind, uint64_t utterance) {
   Event event;
@@ -82,6 +84,7 @@ Result<size_t> LiveSession::TryAudio(uint64_t utterance, std::span<const std::by
     return Status(Code::kFailedPrecondition, name + ": audio after the end of the session");
   }
   if (utterance > last_id_) {
+    if (utterances_.size() >= kMaxUtterances) return 0;
     if (!utterances_.empty()) utterances_.back().ended = true;
     utterances_.emplace_back().id = last_id_ = utterance;
   }
@@ -99,13 +102,15 @@ Result<size_t> LiveSession::TryAudio(uint64_t utterance, std::span<const std::by
   return take;
 }
 
-Status LiveSession::End(uint64_t utterance) {
-  if (utterance != 0 && utterance <= cleared_up_to_) return {};
+Result<bool> LiveSession::TryEnd(uint64_t utterance) {
+  if (utterance != 0 && utterance <= cleared_up_to_) return true;
   if (utterance == 0 || utterance > last_id_) {
     LC_RETURN_IF_ERROR(TryAudio(utterance, {}).status());
+    if (utterance > last_id_) return false;
   }
   if (Utterance* said = Find(utterance)) said->ended = true;
-  return Feed();
+  LC_RETURN_IF_ERROR(Feed());
+  return true;
 }
 
 Result<ClearPoint> LiveSession::Clear() {

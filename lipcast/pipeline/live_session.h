@@ -31,7 +31,8 @@ struct LiveCounts {
 /// Events:  as Session's. Frame::utterance is 0 in silence; Frame::drawn false means: show the
 ///          picture before. Started and finished come once for every utterance, cleared ones too.
 /// Sound:   frame i has FirstSample(i + 1) - FirstSample(i) samples, always.
-/// Memory:  max_waiting_s of audio, and the Session's. TryAudio takes less when that is full.
+/// Memory:  max_waiting_s of audio in 64 utterances, and the Session's. TryAudio takes less, or
+///          nothing, when that is full.
 /// Thread:  one call at a time. SessionOptions::wake says when to call TryNext though nothing is
 ///          due; usually next_due is soon enough.
 class LiveSession {
@@ -43,7 +44,7 @@ class LiveSession {
 
   /// As Session's. kInvalidArgument and kFailedPrecondition likewise.
   Result<size_t> TryAudio(uint64_t utterance, std::span<const std::byte> bytes);
-  Status End(uint64_t utterance);
+  Result<bool> TryEnd(uint64_t utterance);  ///< false: no room for another utterance yet
   /// No more utterances: the stream ends when the last one is played.
   void Close() { closing_ = true; }
   Result<ClearPoint> Clear();

@@ -37,7 +37,7 @@ class Show {
     ASSERT_TRUE(taken.ok()) << taken.status().ToString();
     ASSERT_EQ(*taken, bytes.size());
     if (end) {
-      ASSERT_TRUE(stream_->End(id).ok());
+      ASSERT_TRUE(*stream_->TryEnd(id));
     }
   }
 
@@ -319,6 +319,18 @@ TEST(LiveSession, AudioBeyondItsLimitIsNotTaken) {
   EXPECT_GE(*taken, 2u * kSecond);
 }
 
+TEST(LiveSession, UtterancesWithoutAWordWaitForTheirTurnBeyondSixtyFour) {
+  Show show;
+  uint64_t id = 0;
+  while (*show.stream_->TryEnd(id + 1)) ASSERT_LT(++id, 1000u);
+  EXPECT_GE(id, 64u);
+  EXPECT_EQ(*show.stream_->TryAudio(id + 1, Speech(10)), 0u);
+  show.Run(1, false);
+  EXPECT_TRUE(*show.stream_->TryEnd(id + 1));
+  show.Run(5, false);
+  EXPECT_EQ(show.log_.size(), 2 * (id + 1));
+}
+
 TEST(LiveSession, WrongIdsAreRefused) {
   Show show;
   show.Say(5, Speech(100));
@@ -347,7 +359,7 @@ void Walk(Show& show, uint32_t seed, int64_t frames) {
         break;
       case 3:
         if (open) {
-          ASSERT_TRUE(show.stream_->End(id).ok());
+          ASSERT_TRUE(*show.stream_->TryEnd(id));
         }
         open = false;
         break;
@@ -362,7 +374,7 @@ void Walk(Show& show, uint32_t seed, int64_t frames) {
     }
   }
   if (open) {
-    ASSERT_TRUE(show.stream_->End(id).ok());
+    ASSERT_TRUE(*show.stream_->TryEnd(id));
   }
   while (show.stream_->speaking()) show.Run(50, false);
   std::map<std::string, int> seen;

@@ -208,9 +208,7 @@ Result<bool> SpeechStream::Apply() {
       return request_at_ == request_->audio.size();
     }
     case StreamRequest::Kind::kEnd:
-      if (!live_) return session_->TryEnd(request_->utterance);
-      LC_RETURN_IF_ERROR(live_->End(request_->utterance));
-      return true;
+      return live_ ? live_->TryEnd(request_->utterance) : session_->TryEnd(request_->utterance);
     case StreamRequest::Kind::kClear:
       return Clear();
     case StreamRequest::Kind::kClose:

@@ -71,6 +71,7 @@ class Session final : public StreamListener, public std::enable_shared_from_this
   void Leave(const char* why) {
     closing_ = true;
     if (stream_) stream_->Cancel(Status(Code::kCancelled, why));
+    stream_.reset();  // it holds us
   }
 
   void OnMessage() {
@@ -167,6 +168,7 @@ class Session final : public StreamListener, public std::enable_shared_from_this
   void Close(const Status& why) {
     if (std::exchange(closing_, true)) return;
     if (stream_) stream_->Cancel(why);
+    stream_.reset();  // it holds us
     reason_.code = why.ok() ? websocket::close_code::normal : websocket::close_code::policy_error;
     if (!why.ok()) reason_.reason = why.ToString().substr(0, kMaxReasonBytes);
     if (!writing_) SendClose();
