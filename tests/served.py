@@ -49,8 +49,12 @@ def serving(*options, preload="demo"):
         ports = re.search(r"grpc  127.0.0.1:(\d+)\nhttp  http://127.0.0.1:(\d+)", text)
         yield Served(process, int(ports[1]), int(ports[2]), text)
     finally:
-        process.kill()
-        process.communicate()
+        process.terminate()
+        try:
+            process.communicate(timeout=10)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.communicate()
 
 
 def pcm():
