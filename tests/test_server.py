@@ -3,6 +3,7 @@
 import hashlib
 import os
 import queue
+import re
 import signal
 import socket
 import subprocess
@@ -82,6 +83,11 @@ def test_clear_answers_with_the_position_and_stops_the_utterance(server, wire):
     assert cleared.request == 7 and cleared.utterance == 1
     assert cleared.played_samples >= 10 * rate // 25
     assert sum(f.utterance == 1 for f in after) <= 1
+    page = server.page("/metrics")[1]
+    for name in ("clear", "first_frame", "frame"):
+        assert re.search(rf"^lipcast_{name}_seconds_count [1-9]", page, re.MULTILINE), (
+            page
+        )
     outbox.put(None)
 
 

@@ -9,8 +9,8 @@
 
 namespace lipcast::server {
 
-/// lipcast.v1.Speech over gRPC's callback threads; nothing on them waits. Render is Speak at file
-/// pace with the frames and the progress only.
+/// lipcast.v1.Speech over gRPC's callback threads; nothing on them waits. Render answers
+/// UNIMPLEMENTED.
 class GrpcSpeechService final : public v1::Speech::CallbackService {
  public:
   GrpcSpeechService(SpeechHost& host, int jpeg_quality)

@@ -6,7 +6,10 @@
 #include <grpcpp/grpcpp.h>
 #include <grpcpp/health_check_service_interface.h>
 
+#include <unistd.h>
+
 #include <chrono>
+#include <fstream>
 #include <thread>
 #include <utility>
 
@@ -201,6 +204,18 @@ void Server::BeginDrain() {
 
 bool Server::Drained() const { return state_->host.open_streams() == 0; }
 
-void Server::Tidy() { state_->registry.EvictIdle(); }
+void Server::Tidy() {
+  State& state = *state_;
+  state.registry.EvictIdle();
+  Metrics& metrics = *state.parts.metrics;
+  metrics.Gauge("workers", state.parts.engine->workers());
+  metrics.Gauge("queue_depth{queue=\"workers\"}",
+                static_cast<double>(state.parts.engine->executor().queued()));
+  std::ifstream pages("/proc/self/statm");
+  int64_t total = 0, resident = 0;
+  if (pages >> total >> resident) {
+    metrics.Gauge("resident_memory_bytes", static_cast<double>(resident * ::sysconf(_SC_PAGESIZE)));
+  }
+}
 
 }  // namespace lipcast::server

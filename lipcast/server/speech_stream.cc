@@ -13,6 +13,8 @@ constexpr double kDropPicturesAfterS = 2, kCutOffAfterS = 10;
 /// Answers to clears that may wait for the client beside the frames.
 constexpr int kClearedWaiting = 64;
 
+double Seconds(Nanoseconds time) { return std::chrono::duration<double>(time).count(); }
+
 std::span<const std::byte> BytesOf(const std::string& text) {
   return std::as_bytes(std::span(text.data(), text.size()));
 }
@@ -126,8 +128,10 @@ void SpeechStream::WatchIdle() {
 }
 
 void SpeechStream::Push(StreamRequest request) {
-  place_.loop->Post([self = shared_from_this(), request = std::move(request)]() mutable {
+  place_.loop->Post([self = shared_from_this(), request = std::move(request),
+                     at = place_.clock->Now()]() mutable {
     if (self->ended_) return;
+    self->pushed_ = at;
     self->request_ = std::move(request);
     self->request_at_ = 0;
     self->last_said_ = self->place_.clock->Now();
@@ -200,6 +204,11 @@ bool SpeechStream::TakeRequest() {
 Result<bool> SpeechStream::Apply() {
   switch (request_->kind) {
     case StreamRequest::Kind::kAudio: {
+      if (request_->utterance > heard_id_) {
+        heard_id_ = request_->utterance;
+        heard_ = pushed_;
+        first_frame_due_ = true;
+      }
       const auto rest = BytesOf(request_->audio).subspan(request_at_);
       Result<size_t> taken = live_ ? live_->TryAudio(request_->utterance, rest)
                                    : session_->TryAudio(request_->utterance, rest);
@@ -255,6 +264,7 @@ Result<bool> SpeechStream::Clear() {
   cleared.utterance = point->utterance;
   cleared.played_samples = point->played_samples;
   Tell(std::move(cleared));
+  place_.metrics->Observe("clear_seconds", Seconds(place_.clock->Now() - pushed_));
   return true;
 }
 
@@ -301,7 +311,11 @@ void SpeechStream::Handle(pipeline::Event& event) {
 
 void SpeechStream::HandleFrame(pipeline::Frame& frame) {
   const bool speaking = frame.utterance != 0;
-  if (speaking) last_said_ = place_.clock->Now();
+  const TimePoint now = place_.clock->Now();
+  if (speaking) last_said_ = now;
+  if (frame.utterance == heard_id_ && std::exchange(first_frame_due_, false)) {
+    place_.metrics->Observe("first_frame_seconds", Seconds(now - heard_));
+  }
   if (speaking != std::exchange(speaking_, speaking)) {
     StreamEvent state;
     state.kind = StreamEvent::Kind::kState;
@@ -347,12 +361,13 @@ void SpeechStream::HandleFrame(pipeline::Frame& frame) {
   // The frame's buffers are on loan to the task; the listener lives as long as the stream tells it.
   auto shown = std::make_shared<pipeline::Frame>(std::move(frame));
   place_.engine->executor().Post(
-      place_.clock->Now(), [self = shared_from_this(), shown, out, listener = listener_](int) {
+      place_.clock->Now(), [self = shared_from_this(), shown, out, now, listener = listener_](int) {
         self->Show(*shown, *out);
         {
           const std::lock_guard lock(self->mu_);
           out->ready = true;
         }
+        self->place_.metrics->Observe("frame_seconds", Seconds(self->place_.clock->Now() - now));
         listener->OnOutput();
       });
 }

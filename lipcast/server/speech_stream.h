@@ -144,9 +144,12 @@ class SpeechStream : public std::enable_shared_from_this<SpeechStream> {
   std::optional<StreamRequest> request_;             // the loop's
   size_t request_at_ = 0;                            // the loop's: bytes taken of its audio
   bool closed_ = false, ended_ = false;              // the loop's
-  bool speaking_ = false;                            // the loop's
-  TimePoint armed_{};                                // the loop's
-  TimePoint last_said_{};                            // the loop's: a request, a frame of speech
+  TimePoint pushed_{}, heard_{};  // the loop's: the request's arrival, that of an utterance's first
+  uint64_t heard_id_ = 0;         // the loop's: of the utterance heard last
+  bool first_frame_due_ = false;  // the loop's: its first frame is waited for
+  bool speaking_ = false;         // the loop's
+  TimePoint armed_{};             // the loop's
+  TimePoint last_said_{};         // the loop's: a request, a frame of speech
   std::atomic<bool> scheduled_ = false;
 
   mutable std::mutex mu_;
