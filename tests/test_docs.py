@@ -67,8 +67,8 @@ def test_the_page_names_every_key_of_the_report(tiny, speech_wav, tmp_path) -> N
 
 CASES = (lab.ROOT / "docs/cases.md").read_text("utf-8")
 NUMBERS = (
-    "1 2 5 6 7 8 9 10 14 15 17 18 20 22 23 24 25 26 29 34 37 38 39 56 57 59 61 62 64 65 67 68 69"
-    " 70 71 72 73"
+    "1 2 5 6 7 8 9 10 13 14 15 17 18 20 21 22 23 24 25 26 29 30 34 36 37 38 39 41 42 "
+    "43 45 46 47 48 49 52 53 56 57 59 61 62 64 65 67 68 69 70 71 72 73"
 )
 
 
@@ -106,24 +106,3 @@ def test_every_case_and_every_fault_has_a_test_or_the_reason_why_not() -> None:
             assert (
                 "::" in cell or "does not apply yet" in cell or "_bench.cc" in cell
             ), number
-
-
-def test_the_protocol_page_names_every_message_and_field() -> None:
-    page = (lab.ROOT / "docs/protocol.md").read_text("utf-8")
-    wire = (lab.ROOT / "proto/lipcast/v1/lipcast.proto").read_text("utf-8")
-    wire = re.sub(r"//[^\n]*", "", wire)
-    fields = re.findall(r"^ +(?:repeated )?[\w.]+ (\w+) = \d+;", wire, re.MULTILINE)
-    plain = {
-        "request",
-        "event",
-        "avatars",
-        "started",
-        "finished",
-        "progress",
-    }  # of a oneof, or a list
-    missing = [
-        name
-        for name in sorted(set(fields) - plain)
-        if not re.search(rf"`[^`]*\b{name}\b[^`]*`", page) and not name.isupper()
-    ]
-    assert missing == []

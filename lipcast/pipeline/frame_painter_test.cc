@@ -302,6 +302,31 @@ TEST(FramePainter, KeptFacesChangeNoByteAndStayInTheirBudget) {
   EXPECT_EQ(three.bytes_peak, 3 * face_bytes);
 }
 
+TEST(FramePainter, TakesThePictureInputOfAClientPlanarAsItIs) {
+  StageOptions stage_options;
+  std::vector<float> seen;
+  stage_options.generator.run = [&seen, run = stage_options.generator.run](int64_t n, auto inputs,
+                                                                           auto outputs) {
+    seen.assign(inputs[0].begin(), inputs[0].end());
+    return run(n, inputs, outputs);
+  };
+  TestStage stage(stage_options);
+  const auto avatar = stage.Load();
+  const auto side = static_cast<size_t>(avatar->generator->layout().inner_px);
+  std::vector<float> pictures(2 * 6 * side * side);
+  for (size_t i = 0; i < pictures.size(); ++i) pictures[i] = static_cast<float>(i % 251) / 251;
+  std::vector<Canvas> canvases;
+  for (int64_t i = 0; i < 2; ++i) {
+    canvases.emplace_back(i, 1.0F);
+    canvases.back().job.picture =
+        std::span(pictures).subspan(static_cast<size_t>(i) * 6 * side * side, 6 * side * side);
+  }
+  WorkerScratch scratch;
+  StageTimes times;
+  PaintAll(*avatar, canvases, scratch, times);
+  EXPECT_EQ(seen, pictures);
+}
+
 TEST(FramePainter, PassesOnWhatWentWrong) {
   StageOptions stage_options;
   stage_options.generator = FailingGenerator(Status(Code::kResourceExhausted, "out of memory"));
