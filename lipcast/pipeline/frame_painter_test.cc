@@ -307,7 +307,7 @@ TEST(FramePainter, TakesThePictureInputOfAClientPlanarAsItIs) {
   std::vector<float> seen;
   stage_options.generator.run = [&seen, run = stage_options.generator.run](int64_t n, auto inputs,
                                                                            auto outputs) {
-    seen.assign(inputs[0].begin(), inputs[0].end());
+    seen.insert(seen.end(), inputs[0].begin(), inputs[0].end());
     return run(n, inputs, outputs);
   };
   TestStage stage(stage_options);
@@ -323,8 +323,9 @@ TEST(FramePainter, TakesThePictureInputOfAClientPlanarAsItIs) {
   }
   WorkerScratch scratch;
   StageTimes times;
+  seen.clear();  // of the warm-up
   PaintAll(*avatar, canvases, scratch, times);
-  EXPECT_EQ(seen, pictures);
+  EXPECT_TRUE(seen == pictures);
 }
 
 TEST(FramePainter, PassesOnWhatWentWrong) {
