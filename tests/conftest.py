@@ -129,28 +129,6 @@ def rendered(tmp_path_factory):
     folder = tmp_path_factory.mktemp("rendered")
     audio, rate = served.pcm()
     audio = audio[: rate * 4]
-    raw = folder / "two.raw"
-    raw.write_bytes(audio)
-    subprocess.run(
-        [
-            lab.BINARY,
-            "render",
-            "--avatar",
-            "demo",
-            "--rate",
-            str(rate),
-            "-",
-            "-o",
-            str(folder / "%06d.jpg"),
-            "--quality",
-            "75",
-        ],
-        stdin=raw.open("rb"),
-        check=True,
-        capture_output=True,
-        cwd=lab.ROOT,
-    )
-    hashes = [
-        hashlib.sha256(p.read_bytes()).hexdigest() for p in sorted(folder.glob("*.jpg"))
-    ]
+    jpegs = served.rendered_jpegs(folder, "-", "--rate", rate, stdin=audio)
+    hashes = [hashlib.sha256(jpeg).hexdigest() for jpeg in jpegs]
     return audio, rate, hashes

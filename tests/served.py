@@ -3,6 +3,7 @@
 import contextlib
 import re
 import subprocess
+import time
 import urllib.error
 import urllib.request
 
@@ -80,3 +81,21 @@ def speak(server, wire, requests):
 
 def frames_of(responses):
     return [r.frame for r in responses if r.WhichOneof("event") == "frame"]
+
+
+def wait_until(holds, limit_s=10):
+    """Polls until holds() is true; whether it came true in time."""
+    until = time.monotonic() + limit_s
+    while not holds() and time.monotonic() < until:
+        time.sleep(0.02)
+    return holds()
+
+
+def rendered_jpegs(folder, audio, *options, stdin=None):
+    """What `lipcast render` writes as JPEG of the server's own quality, frame by frame."""
+    target = folder / "%06d.jpg"
+    options = [*options, "--quality", 75, "-o", target]
+    lab.lipcast(
+        "render", "--avatar", "demo", audio, *options, stdin=stdin, cwd=lab.ROOT
+    )
+    return [path.read_bytes() for path in sorted(folder.glob("*.jpg"))]

@@ -1,7 +1,6 @@
 """monolithic.MonolithicService, spoken by a client that knows its field numbers and nothing else."""
 
 import socket
-import subprocess
 
 import cv2
 import grpc
@@ -10,7 +9,7 @@ import pytest
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 
 from tests import lab
-from tests.served import SPEECH, serving
+from tests.served import SPEECH, rendered_jpegs, serving
 
 FIELDS = {  # message: (number, name, type); r: repeated
     "Infer": "1 model string,2 pictures bytes,3 audio bytes,4 features bytes,5 batch int32,"
@@ -107,14 +106,7 @@ def whole(tmp_path_factory, sound):
     folder = tmp_path_factory.mktemp("whole")
     path = folder / "sound.wav"
     lab.soundfile.write(path, sound, 16000, subtype="FLOAT")
-    options = ["--idle", "model", "--quality", "75", "-o", str(folder / "%06d.jpg")]
-    subprocess.run(
-        [lab.BINARY, "render", "--avatar", "demo", str(path), *options],
-        check=True,
-        capture_output=True,
-        cwd=lab.ROOT,
-    )
-    return [p.read_bytes() for p in sorted(folder.glob("*.jpg"))]
+    return rendered_jpegs(folder, path, "--idle", "model")
 
 
 def infer(client, sound, start, batch, **more):

@@ -7,13 +7,14 @@ import re
 import signal
 import socket
 import subprocess
+import threading
 import time
 
 import grpc
 import pytest
 
 from tests import lab
-from tests.served import frames_of, pcm, requests_of, serving, speak
+from tests.served import frames_of, pcm, requests_of, serving, speak, wait_until
 
 
 @pytest.mark.parametrize("piece", [640, 37, 20480, 1 << 20])
@@ -91,6 +92,12 @@ def test_clear_answers_with_the_position_and_stops_the_utterance(server, wire):
     outbox.put(None)
 
 
+def held_open(requests, release):
+    """The requests, and then none until `release` is set: the client stays."""
+    yield from requests
+    release.wait(timeout=30)
+
+
 def refused(server, wire, requests):
     with pytest.raises(grpc.RpcError) as error:
         speak(server, wire, requests)
@@ -149,16 +156,17 @@ def test_the_session_over_the_limit_is_refused_and_the_first_lives_on(wire):
     with serving("--max-sessions", "1") as server:
         stub = services.SpeechStub(server.channel)
         hold = [messages.SpeakRequest(open=messages.OpenSession(avatar="demo"))]
-
-        def patient():
-            yield from hold
-            time.sleep(3)
-
-        first = stub.Speak(patient(), timeout=30)
+        release = threading.Event()
+        first = stub.Speak(held_open(hold, release), timeout=30)
         assert next(first).WhichOneof("event") == "opened"
         code, text = refused(server, wire, iter(hold))
         assert code == grpc.StatusCode.RESOURCE_EXHAUSTED and "limit" in text
-        assert len(frames_of(list(first))) > 10
+        frames = []
+        for response in first:
+            frames += frames_of([response])
+            if len(frames) > 10:
+                release.set()
+        assert len(frames) > 10
 
 
 def test_sigterm_drains_and_ends_with_0(wire):
@@ -169,8 +177,7 @@ def test_sigterm_drains_and_ends_with_0(wire):
         call = stub.Speak(requests_of(wire, audio[: rate * 4], rate, 3200), timeout=60)
         assert next(call).WhichOneof("event") == "opened"
         server.process.send_signal(signal.SIGTERM)
-        time.sleep(0.3)
-        assert server.page("/readyz")[0] == 503
+        assert wait_until(lambda: server.page("/readyz")[0] == 503)
         rest = list(call)
         assert any(r.WhichOneof("event") == "finished" for r in rest)
         assert server.process.wait(timeout=30) == 0
@@ -240,12 +247,10 @@ def test_a_session_that_says_nothing_or_runs_too_long_is_ended(wire):
     for setting in ("limits.idle_seconds=1", "limits.session_seconds=1"):
         with serving("--set", setting) as server:
             stub = services.SpeechStub(server.channel)
-
-            def patient():
-                yield messages.SpeakRequest(open=messages.OpenSession(avatar="demo"))
-                time.sleep(5)
-
+            hold = [messages.SpeakRequest(open=messages.OpenSession(avatar="demo"))]
+            release = threading.Event()
             with pytest.raises(grpc.RpcError) as error:
-                list(stub.Speak(patient(), timeout=30))
+                list(stub.Speak(held_open(hold, release), timeout=30))
+            release.set()
             assert error.value.code() == grpc.StatusCode.DEADLINE_EXCEEDED
             assert "Deadline Exceeded" not in error.value.details()

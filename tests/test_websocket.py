@@ -2,14 +2,13 @@
 
 import hashlib
 import socket
-import time
 
 import pytest
 from google.protobuf import json_format
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
-from tests.served import frames_of, pcm, requests_of, serving
+from tests.served import frames_of, pcm, requests_of, serving, wait_until
 
 
 def joined(server, **options):
@@ -92,11 +91,9 @@ def test_a_socket_that_breaks_ends_its_session_and_nobody_elses(server, wire):
             ws.send(opening.SerializeToString())
             ws.recv(timeout=60)
             ws.socket.shutdown(socket.SHUT_RDWR)
-        for _ in range(100):
-            if stub.GetInfo(messages.GetInfoRequest()).capacity.sessions == 0:
-                break
-            time.sleep(0.1)
-    assert stub.GetInfo(messages.GetInfoRequest()).capacity.sessions == 0
+        assert wait_until(
+            lambda: stub.GetInfo(messages.GetInfoRequest()).capacity.sessions == 0
+        )
 
 
 def test_the_end_of_the_server_closes_its_sockets(wire):
@@ -117,6 +114,11 @@ def test_a_session_that_ended_well_leaves_nothing_behind(wire):
     audio, rate = pcm()
     with serving("--set", "limits.sessions=1") as own:
         stub = services.AvatarsStub(own.channel)
+
+        def sessions_of_demo():
+            (demo,) = stub.ListAvatars(messages.ListAvatarsRequest()).avatars
+            return demo.stats.sessions
+
         for file_pace in (False, True):
             with joined(own) as ws:
                 for request in requests_of(
@@ -125,9 +127,4 @@ def test_a_session_that_ended_well_leaves_nothing_behind(wire):
                     ws.send(request.SerializeToString())
                 _, code, _ = answers(ws, messages)
                 assert code == 1000
-            for _ in range(100):
-                (demo,) = stub.ListAvatars(messages.ListAvatarsRequest()).avatars
-                if demo.stats.sessions == 0:
-                    break
-                time.sleep(0.1)
-            assert demo.stats.sessions == 0
+            assert wait_until(lambda: sessions_of_demo() == 0)

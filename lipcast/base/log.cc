@@ -1,9 +1,8 @@
 #include "lipcast/base/log.h"
 
 namespace lipcast {
-namespace {
 
-std::string_view LevelName(LogLevel level) {
+std::string_view LogLevelName(LogLevel level) {
   switch (level) {
     case LogLevel::kDebug:
       return "debug";
@@ -16,6 +15,8 @@ std::string_view LevelName(LogLevel level) {
   }
   return "info";
 }
+
+namespace {
 
 /// Bytes of the control character that `text` begins with, 0 if it begins with none: ASCII's, DEL,
 /// and in UTF-8 the C1 set and the two separators that end a line.
@@ -52,7 +53,7 @@ void AppendValue(std::string_view value, std::string* out) {
 
 std::string FormatLogLine(LogLevel level, std::string_view event,
                           std::span<const LogField> fields) {
-  std::string line(LevelName(level));
+  std::string line(LogLevelName(level));
   line.push_back(' ');
   line.append(event);
   for (const LogField& field : fields) {

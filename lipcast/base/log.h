@@ -9,6 +9,7 @@
 namespace lipcast {
 
 enum class LogLevel { kDebug, kInfo, kWarning, kError };
+std::string_view LogLevelName(LogLevel level);  ///< "debug", "info", "warning", "error"
 
 /// One key=value of a log line.
 struct LogField {

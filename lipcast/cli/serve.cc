@@ -94,9 +94,10 @@ Result<server::ConfigSources> SourcesOf(const ServeArgs& args) {
 }
 
 LogLevel LevelOf(const std::string& name) {
-  if (name == "debug") return LogLevel::kDebug;
-  if (name == "warning") return LogLevel::kWarning;
-  return name == "error" ? LogLevel::kError : LogLevel::kInfo;
+  for (const LogLevel level : {LogLevel::kDebug, LogLevel::kWarning, LogLevel::kError}) {
+    if (name == LogLevelName(level)) return level;
+  }
+  return LogLevel::kInfo;
 }
 
 void Reload(const server::ConfigSources& sources, server::ServerConfig* running,
@@ -141,8 +142,9 @@ int Serve(const ServeArgs& args) {
   pipeline::EngineOptions options;
   options.workers = config->workers;
   options.avatar.frame_budget_bytes = config->frame_memory_mb << 20;
-  options.inference.provider =
-      config->provider == "cuda" ? inference::Provider::kCuda : inference::Provider::kCpu;
+  const auto provider = inference::ParseProvider(config->provider);
+  if (!provider.ok()) return Fail(kExitUsage, provider.status());
+  options.inference.provider = *provider;
   options.inference.policy = config->provider_policy == "prefer"
                                  ? inference::ProviderPolicy::kPrefer
                                  : inference::ProviderPolicy::kRequire;

@@ -1,26 +1,12 @@
-// Replaces the global operator new of this test binary to count what the hot path allocates.
+// Counts what the hot path allocates.
 #include <gtest/gtest.h>
 
-#include <atomic>
-#include <cstdlib>
-#include <new>
 #include <vector>
 
+#include "lipcast/base/test_allocations.h"
 #include "lipcast/imaging/compose.h"
 #include "lipcast/imaging/pack.h"
 #include "lipcast/imaging/test_pictures.h"
-
-namespace {
-std::atomic<int64_t> allocations{0};
-}  // namespace
-
-[[gnu::noinline]] void* operator new(size_t bytes) {
-  ++allocations;
-  if (void* memory = std::malloc(bytes == 0 ? 1 : bytes)) return memory;
-  std::abort();
-}
-[[gnu::noinline]] void operator delete(void* memory) noexcept { std::free(memory); }
-[[gnu::noinline]] void operator delete(void* memory, size_t) noexcept { std::free(memory); }
 
 namespace lipcast::imaging {
 namespace {
@@ -48,10 +34,10 @@ TEST(MouthCompositor, AllocatesNothingAfterTheFirstFrameOfAShape) {
         }
       };
       one_round();
-      const int64_t before = allocations;
+      const int64_t before = AllocationCount();
       EXPECT_GT(before, 0);
       one_round();
-      EXPECT_EQ(allocations - before, 0) << "feather " << feather_px;
+      EXPECT_EQ(AllocationCount() - before, 0) << "feather " << feather_px;
       EXPECT_EQ(failures, 0);
     }
   }

@@ -1,24 +1,10 @@
-// Replaces the global operator new of this test binary to count what a running stream allocates.
+// Counts what a running stream allocates.
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <atomic>
-#include <cstdlib>
-#include <new>
 
+#include "lipcast/base/test_allocations.h"
 #include "lipcast/pipeline/test_stage.h"
-
-namespace {
-std::atomic<int64_t> allocations{0};
-}  // namespace
-
-[[gnu::noinline]] void* operator new(size_t bytes) {
-  ++allocations;
-  if (void* memory = std::malloc(bytes == 0 ? 1 : bytes)) return memory;
-  std::abort();
-}
-[[gnu::noinline]] void operator delete(void* memory) noexcept { std::free(memory); }
-[[gnu::noinline]] void operator delete(void* memory, size_t) noexcept { std::free(memory); }
 
 namespace lipcast::pipeline {
 namespace {
@@ -50,13 +36,13 @@ TEST(Session, AllocatesNothingOnceItRuns) {
       int failures = 0;
       ASSERT_TRUE(session->Audio(1, std::span(audio).first(40 * 1280)).ok());
       Stream(*session, audio, 400, &failures);
-      ASSERT_GT(allocations, 0);
+      ASSERT_GT(AllocationCount(), 0);
       // Pools grow to the most that was ever in use at once, which the threads' order decides.
       int64_t least = INT64_MAX;
       for (int round = 0; round < 10 && least > 0; ++round) {
-        const int64_t before = allocations;
+        const int64_t before = AllocationCount();
         Stream(*session, audio, 400, &failures);
-        least = std::min<int64_t>(least, allocations - before);
+        least = std::min<int64_t>(least, AllocationCount() - before);
       }
       EXPECT_EQ(least, 0) << "in 400 frames at " << fps.ToString() << ", batch " << batch;
       EXPECT_EQ(failures, 0);

@@ -25,6 +25,12 @@ class ByteRing {
     });
     end_ += static_cast<int64_t>(data.size());
   }
+  void Fill(std::byte value, size_t count) {  ///< appends it `count` times; needs room() >= count
+    ForEachPiece(end_, count, [&](size_t at, size_t, size_t size) {
+      std::memset(bytes_.data() + at, std::to_integer<int>(value), size);
+    });
+    end_ += static_cast<int64_t>(count);
+  }
   /// Copies [position, position + out.size()), which must be held.
   void Read(int64_t position, std::span<std::byte> out) const {
     ForEachPiece(position, out.size(), [&](size_t at, size_t offset, size_t count) {

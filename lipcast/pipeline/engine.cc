@@ -77,6 +77,11 @@ Result<std::shared_ptr<const LoadedAvatar>> LoadedAvatar::Load(
       std::make_unique<avatar::PictureCache>(face_cache_bytes)}));
 }
 
+audio::Padding LoadedAvatar::mel_padding() const {
+  return avatar->manifest().audio.padding == avatar::MelPadding::kReflect ? audio::Padding::kReflect
+                                                                          : audio::Padding::kZero;
+}
+
 Result<avatar::SharedPicture> LoadedAvatar::Face(int64_t index, const PictureView& frame,
                                                  const Rect& box, imaging::Scratch& scratch) const {
   if (avatar::SharedPicture known = faces->Get(index)) return known;

@@ -5,6 +5,8 @@
 #include <string>
 #include <utility>
 
+#include "lipcast/pipeline/utterance.h"
+
 namespace lipcast::pipeline {
 namespace {
 
@@ -18,13 +20,6 @@ constexpr double kMaxAheadS = 2.0;
 constexpr auto kMaxCatchUp = std::chrono::seconds(5);
 /// Utterances said and not finished.
 constexpr size_t kMaxUtterances = 64;
-
-Event Notice(Event::Kind kind, uint64_t utterance) {
-  Event event;
-  event.kind = kind;
-  event.utterance = utterance;
-  return event;
-}
 
 }  // namespace
 
@@ -70,27 +65,18 @@ LiveSession::Utterance* LiveSession::Find(uint64_t id) {
 }
 
 Result<size_t> LiveSession::TryAudio(uint64_t utterance, std::span<const std::byte> bytes) {
-  const std::string name = "utterance " + std::to_string(utterance);
   if (utterance != 0 && utterance <= cleared_up_to_) {
     counts_.dropped_bytes += static_cast<int64_t>(bytes.size());
     return bytes.size();
   }
-  if (utterance == 0 || utterance < last_id_) {
-    return Status(Code::kInvalidArgument, name + ": want " +
-                                              std::to_string(std::max<uint64_t>(last_id_, 1)) +
-                                              " or higher, ids only grow");
-  }
-  if (closing_) {
-    return Status(Code::kFailedPrecondition, name + ": audio after the end of the session");
-  }
+  Utterance* said = Find(last_id_);
+  const bool ended = said == nullptr || said->ended;
+  LC_RETURN_IF_ERROR(CheckUtterance(utterance, last_id_, ended, closing_));
   if (utterance > last_id_) {
     if (utterances_.size() >= kMaxUtterances) return 0;
     if (!utterances_.empty()) utterances_.back().ended = true;
-    utterances_.emplace_back().id = last_id_ = utterance;
-  }
-  Utterance* said = Find(utterance);
-  if (said == nullptr || said->ended) {
-    return Status(Code::kFailedPrecondition, name + ": audio after its end");
+    said = &utterances_.emplace_back();
+    said->id = last_id_ = utterance;
   }
   const auto limit = static_cast<size_t>(live_.max_waiting_s * options_.format.rate_hz) *
                      static_cast<size_t>(frame_bytes());
@@ -190,7 +176,7 @@ Result<bool> LiveSession::Playable(Utterance& said) {
   if (!ended) return false;
   said.running = false;
   ++counts_.underruns;
-  Event& warning = notices_.emplace_back(Notice(Event::Kind::kWarning, said.id));
+  Event& warning = notices_.emplace_back(UtteranceEvent(Event::Kind::kWarning, said.id));
   warning.message =
       "utterance " + std::to_string(said.id) + ": its audio came too slowly, silence was put in";
   return false;
@@ -276,10 +262,10 @@ bool LiveSession::TakeCleared(Event* event) {
   Utterance& said = utterances_.front();
   if (!said.cleared || said.segments > 0) return false;
   if (!std::exchange(said.started, true)) {
-    *event = Notice(Event::Kind::kStarted, said.id);
+    *event = UtteranceEvent(Event::Kind::kStarted, said.id);
     return true;
   }
-  *event = Notice(Event::Kind::kFinished, said.id);
+  *event = UtteranceEvent(Event::Kind::kFinished, said.id);
   event->played_samples = said.played_samples;
   event->interrupted = true;
   utterances_.pop_front();

@@ -4,6 +4,7 @@
 #include <memory>
 #include <string>
 
+#include "lipcast/audio/mel_config.h"
 #include "lipcast/avatar/avatar.h"
 #include "lipcast/avatar/picture_cache.h"
 #include "lipcast/generator/generator.h"
@@ -23,6 +24,7 @@ struct LoadedAvatar {
   /// of, whatever the audio.
   std::unique_ptr<avatar::PictureCache> faces;
 
+  audio::Padding mel_padding() const;
   /// Frame `index`'s face box, cut out of its picture and scaled to resized_px, BGR.
   Result<avatar::SharedPicture> Face(int64_t index, const PictureView& frame, const Rect& box,
                                      imaging::Scratch& scratch) const;

@@ -1,8 +1,9 @@
 #include "lipcast/pipeline/session.h"
 
 #include <algorithm>
-#include <array>
 #include <cstring>
+
+#include "lipcast/pipeline/utterance.h"
 
 namespace lipcast::pipeline {
 namespace {
@@ -26,16 +27,6 @@ size_t RingBytes(const audio::AudioFormat& format) {
 size_t SoundBytes(const audio::AudioFormat& format, const Rational& fps) {
   return static_cast<size_t>((MulDivCeil(format.rate_hz, fps.den, fps.num) + 1) *
                              format.frame_bytes());
-}
-
-Event Notice(Event::Kind kind, uint64_t utterance, int64_t played_samples = 0,
-             bool interrupted = false) {
-  Event event;
-  event.kind = kind;
-  event.utterance = utterance;
-  event.played_samples = played_samples;
-  event.interrupted = interrupted;
-  return event;
 }
 
 int DispatchBatch(const SessionOptions& options, const LoadedAvatar& avatar, bool scaled) {
@@ -112,10 +103,7 @@ Result<std::unique_ptr<Session>> Session::Create(Engine& engine,
   std::unique_ptr<Session> session(new Session(engine, std::move(avatar), options));
   TimelineOptions timeline;
   timeline.format = options.format;
-  timeline.mel.padding =
-      session->avatar_->avatar->manifest().audio.padding == avatar::MelPadding::kReflect
-          ? audio::Padding::kReflect
-          : audio::Padding::kZero;
+  timeline.mel.padding = session->avatar_->mel_padding();
   timeline.edges = options.edges;
   timeline.idle = options.idle;
   timeline.silence_dbfs = options.silence_dbfs;
@@ -178,33 +166,20 @@ void Session::Begin(uint64_t utterance) {
 
 /// Whether the newest utterance's audio may follow.
 bool Session::FillToFrameEdge() {
-  while (ring_.end() < silence_to_ && ring_.room() > 0) {
-    const std::array silence = {audio::SilenceByte(options_.format.type)};
-    ring_.Append(silence);
-  }
+  const auto missing = static_cast<size_t>(std::max<int64_t>(0, silence_to_ - ring_.end()));
+  ring_.Fill(audio::SilenceByte(options_.format.type), std::min(missing, ring_.room()));
   return ring_.end() >= silence_to_;
 }
 
 Result<size_t> Session::TakeAudio(uint64_t utterance, std::span<const std::byte> bytes) {
   LC_RETURN_IF_ERROR(failure_);
-  const std::string name = "utterance " + std::to_string(utterance);
   const bool full = utterances_.size() + notices_.size() > kMaxWaitingUtterances;
   if (utterance != 0 && utterance <= cleared_up_to_) {
     if (full) return 0;
     counts_.dropped_bytes += static_cast<int64_t>(bytes.size());
     return bytes.size();
   }
-  if (utterance == 0 || utterance < last_id_) {
-    return Status(Code::kInvalidArgument, name + ": want " +
-                                              std::to_string(std::max<uint64_t>(last_id_, 1)) +
-                                              " or higher, ids only grow");
-  }
-  if (end_sample_) {
-    return Status(Code::kFailedPrecondition, name + ": audio after the end of the session");
-  }
-  if (utterance == last_id_ && last_ended_) {
-    return Status(Code::kFailedPrecondition, name + ": audio after its end");
-  }
+  LC_RETURN_IF_ERROR(CheckUtterance(utterance, last_id_, last_ended_, end_sample_.has_value()));
   if (full) {
     waiting_id_ = utterance;
     return 0;
@@ -293,13 +268,13 @@ Result<ClearPoint> Session::Clear() {
     const bool interrupted =
         !utterance.end_sample || next_out_ < FramesFor(*utterance.end_sample, rate_hz, fps_);
     if (interrupted && point.utterance == 0) point = {utterance.id, played};
-    if (!utterance.started) notices_.push_back(Notice(Event::Kind::kStarted, utterance.id));
-    notices_.push_back(Notice(Event::Kind::kFinished, utterance.id, played, interrupted));
+    if (!utterance.started) notices_.push_back(UtteranceEvent(Event::Kind::kStarted, utterance.id));
+    notices_.push_back(UtteranceEvent(Event::Kind::kFinished, utterance.id, played, interrupted));
   }
   utterances_.clear();
   if (waiting_id_ > last_id_) {
-    notices_.push_back(Notice(Event::Kind::kStarted, waiting_id_));
-    notices_.push_back(Notice(Event::Kind::kFinished, waiting_id_, 0, true));
+    notices_.push_back(UtteranceEvent(Event::Kind::kStarted, waiting_id_));
+    notices_.push_back(UtteranceEvent(Event::Kind::kFinished, waiting_id_, 0, true));
     if (point.utterance == 0) point = {waiting_id_, 0};
     last_id_ = waiting_id_;
   }

@@ -39,6 +39,11 @@ struct AvatarStats {
   int64_t loads = 0;
   int64_t last_used_unix_s = 0;  ///< when a session last began or ended; 0: never
   std::string problem;           ///< why the last load failed
+
+  double mean_generate_ms() const {  ///< of a generated frame; 0 where there was none
+    if (generated_frames == 0) return 0;
+    return static_cast<double>(generate_time.count()) / 1e6 / static_cast<double>(generated_frames);
+  }
 };
 
 /// What one session did, given back when it ends.

@@ -60,9 +60,7 @@ Result<std::vector<float>> Contexts(const pipeline::LoadedAvatar& avatar,
   options.format = {request.rate_hz, 1, audio::SampleType::kF32};
   LC_RETURN_IF_ERROR(options.format.Validate());
   options.idle = pipeline::Idle::kModel;
-  options.mel.padding = avatar.avatar->manifest().audio.padding == avatar::MelPadding::kReflect
-                            ? audio::Padding::kReflect
-                            : audio::Padding::kZero;
+  options.mel.padding = avatar.mel_padding();
   LC_ASSIGN_OR_RETURN(const auto timeline,
                       pipeline::SpeechTimeline::Create(options, avatar.generator, times));
   const Rational fps = avatar.generator->context().fps;

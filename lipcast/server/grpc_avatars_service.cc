@@ -1,25 +1,15 @@
 #include "lipcast/server/grpc_avatars_service.h"
 
-#include "lipcast/server/grpc_messages.h"
+#include <google/protobuf/util/time_util.h>
+
+#include "lipcast/server/grpc_answer.h"
 
 namespace lipcast::server {
-namespace {
-
-/// Answers with what `work` says, on a thread that may wait.
-template <typename Work>
-grpc::ServerUnaryReactor* Answer(SpeechHost& host, grpc::CallbackServerContext* context,
-                                 Work work) {
-  grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
-  host.slow().Post(TimePoint{}, [reactor, work](int) { reactor->Finish(ToWire(work())); });
-  return reactor;
-}
-
-}  // namespace
 
 grpc::ServerUnaryReactor* GrpcAvatarsService::ListAvatars(grpc::CallbackServerContext* context,
                                                           const v1::ListAvatarsRequest*,
                                                           v1::ListAvatarsResponse* response) {
-  return Answer(host_, context, [this, response]() -> Status {
+  return AnswerOn(host_.slow(), context, [this, response]() -> Status {
     for (const AvatarEntry& entry : host_.parts().avatars->List()) {
       *response->add_avatars() = ToWire(entry);
     }
@@ -30,7 +20,7 @@ grpc::ServerUnaryReactor* GrpcAvatarsService::ListAvatars(grpc::CallbackServerCo
 grpc::ServerUnaryReactor* GrpcAvatarsService::LoadAvatar(grpc::CallbackServerContext* context,
                                                          const v1::LoadAvatarRequest* request,
                                                          v1::LoadAvatarResponse* response) {
-  return Answer(host_, context, [this, request, response]() -> Status {
+  return AnswerOn(host_.slow(), context, [this, request, response]() -> Status {
     LC_ASSIGN_OR_RETURN(const bool was_loaded, host_.parts().avatars->Load(request->name()));
     LC_ASSIGN_OR_RETURN(const AvatarEntry entry, host_.parts().avatars->Get(request->name()));
     response->set_was_loaded(was_loaded);
@@ -42,14 +32,14 @@ grpc::ServerUnaryReactor* GrpcAvatarsService::LoadAvatar(grpc::CallbackServerCon
 grpc::ServerUnaryReactor* GrpcAvatarsService::UnloadAvatar(grpc::CallbackServerContext* context,
                                                            const v1::UnloadAvatarRequest* request,
                                                            v1::UnloadAvatarResponse*) {
-  return Answer(host_, context,
-                [this, request] { return host_.parts().avatars->Unload(request->name()); });
+  return AnswerOn(host_.slow(), context,
+                  [this, request] { return host_.parts().avatars->Unload(request->name()); });
 }
 
 grpc::ServerUnaryReactor* GrpcAvatarsService::ReplaceAvatar(grpc::CallbackServerContext* context,
                                                             const v1::ReplaceAvatarRequest* request,
                                                             v1::ReplaceAvatarResponse* response) {
-  return Answer(host_, context, [this, request, response]() -> Status {
+  return AnswerOn(host_.slow(), context, [this, request, response]() -> Status {
     LC_RETURN_IF_ERROR(host_.parts().avatars->Replace(request->name()));
     LC_ASSIGN_OR_RETURN(const AvatarEntry entry, host_.parts().avatars->Get(request->name()));
     *response->mutable_avatar() = ToWire(entry);
@@ -66,9 +56,9 @@ grpc::ServerUnaryReactor* GrpcServerService::GetInfo(grpc::CallbackServerContext
   response->set_h264_encoder(facts_.h264_encoder);
   response->set_workers(host_.parts().engine->workers());
   response->set_draining(host_.parts().admission->draining());
-  const auto uptime =
-      std::chrono::duration_cast<std::chrono::seconds>(host_.parts().clock->Now() - facts_.started);
-  response->mutable_uptime()->set_seconds(uptime.count());
+  *response->mutable_uptime() = google::protobuf::util::TimeUtil::SecondsToDuration(
+      std::chrono::duration_cast<std::chrono::seconds>(host_.parts().clock->Now() - facts_.started)
+          .count());
   v1::Capacity& capacity = *response->mutable_capacity();
   capacity.set_sessions(report.sessions);
   capacity.set_session_limit(report.max_sessions);

@@ -6,23 +6,13 @@
 #include <vector>
 
 #include "lipcast/server/batch_render.h"
+#include "lipcast/server/grpc_answer.h"
 
 namespace lipcast::server {
 namespace {
 
 float Ms(Nanoseconds time) { return static_cast<float>(time.count()) / 1e6F; }
 int64_t Mb(int64_t bytes) { return (bytes + (1 << 20) - 1) >> 20; }
-
-template <typename Work>
-grpc::ServerUnaryReactor* Answer(SpeechHost& host, grpc::CallbackServerContext* context,
-                                 Work work) {
-  grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
-  host.slow().Post(TimePoint{}, [reactor, work](int) {
-    work();
-    reactor->Finish(grpc::Status::OK);
-  });
-  return reactor;
-}
 
 /// A copy, aligned; kInvalidArgument where the bytes are no whole floats.
 Result<std::vector<float>> FloatsOf(const std::string& bytes, const char* field) {
@@ -34,6 +24,17 @@ Result<std::vector<float>> FloatsOf(const std::string& bytes, const char* field)
   std::vector<float> floats(bytes.size() / sizeof(float));
   if (!bytes.empty()) std::memcpy(floats.data(), bytes.data(), bytes.size());
   return floats;
+}
+
+/// What ListModels and GetModelStats both say of an avatar.
+template <typename Model>
+void Describe(const AvatarEntry& entry, int gpu_id, Model* model) {
+  model->set_model_id(entry.name);
+  model->set_loaded(entry.stats.loaded);
+  model->set_gpu_id(gpu_id);
+  model->set_memory_mb(Mb(entry.stats.model_bytes + entry.stats.frame_bytes));
+  model->set_request_count(static_cast<int32_t>(entry.stats.sessions_opened));
+  model->set_avg_inference_ms(static_cast<float>(entry.stats.mean_generate_ms()));
 }
 
 template <typename Response>
@@ -103,73 +104,61 @@ grpc::ServerUnaryReactor* GrpcCompatService::InferBatchComposite(
     reactor->Finish(grpc::Status::OK);
     return reactor;
   }
-  return Answer(host_, context, [this, context, request, response] {
+  return AnswerOn(host_.slow(), context, [this, context, request, response] {
     const Status status = context->IsCancelled() ? Status(Code::kCancelled, "the client left")
                                                  : Infer(*request, response);
     --waiting_;
     if (!status.ok()) response->clear_composited_frames();
     Tell(status, response);
+    return Status();
   });
 }
 
 grpc::ServerUnaryReactor* GrpcCompatService::ListModels(grpc::CallbackServerContext* context,
                                                         const monolithic::ListModelsRequest*,
                                                         monolithic::ListModelsResponse* response) {
-  return Answer(host_, context, [this, response] {
+  return AnswerOn(host_.slow(), context, [this, response] {
     for (const AvatarEntry& entry : host_.parts().avatars->List()) {
-      monolithic::ModelInfo& model = *response->add_models();
-      model.set_model_id(entry.name);
-      model.set_loaded(entry.stats.loaded);
-      model.set_gpu_id(options_.gpu_id);
-      model.set_memory_mb(Mb(entry.stats.model_bytes + entry.stats.frame_bytes));
-      model.set_request_count(static_cast<int32_t>(entry.stats.sessions_opened));
-      if (entry.stats.generated_frames > 0) {
-        model.set_avg_inference_ms(Ms(entry.stats.generate_time) /
-                                   static_cast<float>(entry.stats.generated_frames));
-      }
+      Describe(entry, options_.gpu_id, response->add_models());
     }
+    return Status();
   });
 }
 
 grpc::ServerUnaryReactor* GrpcCompatService::LoadModel(grpc::CallbackServerContext* context,
                                                        const monolithic::LoadModelRequest* request,
                                                        monolithic::LoadModelResponse* response) {
-  return Answer(host_, context, [this, request, response] {
+  return AnswerOn(host_.slow(), context, [this, request, response] {
     const auto start = std::chrono::steady_clock::now();
     Status status = CheckGpu(request->preferred_gpu());
     if (status.ok()) status = host_.parts().avatars->Load(request->model_id()).status();
     Tell(status, response);
     response->set_gpu_id(options_.gpu_id);
     response->set_load_time_ms(Ms(std::chrono::steady_clock::now() - start));
+    return Status();
   });
 }
 
 grpc::ServerUnaryReactor* GrpcCompatService::UnloadModel(
     grpc::CallbackServerContext* context, const monolithic::UnloadModelRequest* request,
     monolithic::UnloadModelResponse* response) {
-  return Answer(host_, context, [this, request, response] {
+  return AnswerOn(host_.slow(), context, [this, request, response] {
     Tell(host_.parts().avatars->Unload(request->model_id()), response);
+    return Status();
   });
 }
 
 grpc::ServerUnaryReactor* GrpcCompatService::GetModelStats(
     grpc::CallbackServerContext* context, const monolithic::GetModelStatsRequest*,
     monolithic::GetModelStatsResponse* response) {
-  return Answer(host_, context, [this, response] {
+  return AnswerOn(host_.slow(), context, [this, response] {
     for (const AvatarEntry& entry : host_.parts().avatars->List()) {
       monolithic::ModelStats& model = *response->add_models();
-      model.set_model_id(entry.name);
-      model.set_loaded(entry.stats.loaded);
-      model.set_gpu_id(options_.gpu_id);
-      model.set_memory_mb(Mb(entry.stats.model_bytes + entry.stats.frame_bytes));
-      model.set_request_count(static_cast<int32_t>(entry.stats.sessions_opened));
+      Describe(entry, options_.gpu_id, &model);
       model.set_total_inference_ms(entry.stats.generate_time.count() / 1'000'000);
-      if (entry.stats.generated_frames > 0) {
-        model.set_avg_inference_ms(Ms(entry.stats.generate_time) /
-                                   static_cast<float>(entry.stats.generated_frames));
-      }
       model.set_last_used_timestamp(entry.stats.last_used_unix_s);
     }
+    return Status();
   });
 }
 

@@ -1,11 +1,15 @@
 #include "lipcast/server/grpc_messages.h"
 
+#include <google/protobuf/util/time_util.h>
+
 #include <atomic>
 #include <string>
 #include <utility>
 
 namespace lipcast::server {
 namespace {
+
+using google::protobuf::util::TimeUtil;
 
 Status Refuse(const std::string& field, const std::string& found, const std::string& want) {
   return Status(Code::kInvalidArgument, "open." + field + " = " + found + ": want " + want);
@@ -139,9 +143,8 @@ void ToWire(StreamEvent&& event, const Rational& fps, v1::SpeakResponse* respons
     case StreamEvent::Kind::kFrame: {
       v1::Frame& frame = *response->mutable_frame();
       frame.set_index(event.frame);
-      const int64_t pts = MulDivFloor(event.frame * fps.den, 1'000'000'000, fps.num);
-      frame.mutable_pts()->set_seconds(pts / 1'000'000'000);
-      frame.mutable_pts()->set_nanos(static_cast<int32_t>(pts % 1'000'000'000));
+      *frame.mutable_pts() = TimeUtil::NanosecondsToDuration(
+          MulDivFloor(event.frame * fps.den, 1'000'000'000, fps.num));
       frame.set_utterance(event.utterance);
       frame.set_speaking(event.speaking);
       frame.set_repeated(event.repeated);
@@ -174,15 +177,10 @@ void ToWire(StreamEvent&& event, const Rational& fps, v1::SpeakResponse* respons
   }
 }
 
-std::string NextSessionId() {
-  static std::atomic<uint64_t> next = 1;
-  return "s" + std::to_string(next.fetch_add(1));
-}
-
-v1::Opened OpenedOf(const SpeechStream& stream, const std::string& id,
-                    const std::string& provider) {
+v1::Opened OpenedOf(const SpeechStream& stream) {
+  static std::atomic<uint64_t> next_session = 1;
   v1::Opened opened;
-  opened.set_session(id);
+  opened.set_session("s" + std::to_string(next_session.fetch_add(1)));
   opened.set_avatar(stream.avatar());
   opened.mutable_fps()->set_num(stream.fps().num);
   opened.mutable_fps()->set_den(stream.fps().den);
@@ -194,7 +192,7 @@ v1::Opened OpenedOf(const SpeechStream& stream, const std::string& id,
   audio.set_channels(format.channels);
   audio.set_sample_type(ToWire(format.type));
   if (stream.options().sound == SoundOut::kInput) *opened.mutable_sound() = audio;
-  opened.set_provider(provider);
+  opened.set_provider(inference::ProviderName(stream.loaded()->generator->provider()));
   return opened;
 }
 
@@ -219,16 +217,11 @@ v1::Avatar ToWire(const AvatarEntry& entry) {
   stats.set_sessions_opened(entry.stats.sessions_opened);
   stats.set_frames(entry.stats.frames);
   stats.set_generated_frames(entry.stats.generated_frames);
-  if (entry.stats.generated_frames > 0) {
-    stats.set_mean_generate_ms(static_cast<double>(entry.stats.generate_time.count()) / 1e6 /
-                               static_cast<double>(entry.stats.generated_frames));
-  }
+  stats.set_mean_generate_ms(entry.stats.mean_generate_ms());
   stats.set_model_bytes(entry.stats.model_bytes);
   stats.set_frame_bytes(entry.stats.frame_bytes);
   stats.mutable_last_used()->set_seconds(entry.stats.last_used_unix_s);
-  const int64_t load_ns = entry.stats.load_time.count();
-  stats.mutable_load_time()->set_seconds(load_ns / 1'000'000'000);
-  stats.mutable_load_time()->set_nanos(static_cast<int32_t>(load_ns % 1'000'000'000));
+  *stats.mutable_load_time() = TimeUtil::NanosecondsToDuration(entry.stats.load_time.count());
   stats.set_loads(entry.stats.loads);
   return out;
 }

@@ -2,8 +2,6 @@
 
 #include <grpcpp/support/status.h>
 
-#include <string>
-
 #include "lipcast/base/status.h"
 #include "lipcast/server/avatar_registry.h"
 #include "lipcast/server/speech_stream.h"
@@ -19,8 +17,8 @@ Result<StreamOptions> FromWire(const v1::OpenSession& open, int default_jpeg_qua
 Result<StreamRequest> FromWire(v1::SpeakRequest&& request);
 /// Moves the picture and the sound over.
 void ToWire(StreamEvent&& event, const Rational& fps, v1::SpeakResponse* response);
-std::string NextSessionId();  ///< "s1", "s2", ..: for logs and for people
-v1::Opened OpenedOf(const SpeechStream& stream, const std::string& id, const std::string& provider);
+/// With a session id of its own, "s1", "s2", ..: for logs and for people.
+v1::Opened OpenedOf(const SpeechStream& stream);
 v1::Avatar ToWire(const AvatarEntry& entry);
 grpc::Status ToWire(const Status& status);
 

@@ -94,9 +94,7 @@ class SpeakCall final : public grpc::ServerBidiReactor<v1::SpeakRequest, v1::Spe
     }
     stream_ = *std::move(stream);
     response_.Clear();
-    *response_.mutable_opened() =
-        OpenedOf(*stream_, NextSessionId(),
-                 inference::ProviderName(stream_->loaded()->generator->provider()));
+    *response_.mutable_opened() = OpenedOf(*stream_);
     writing_ = true;
     StartWrite(&response_);
     stream_->Start(link_);

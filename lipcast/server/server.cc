@@ -179,17 +179,18 @@ std::string Server::Greeting() const {
   std::string text =
       fmt::format("grpc  {}:{}\nhttp  http://{}:{}/healthz /readyz /metrics, WebSocket /v1/speak\n",
                   state.config.host, grpc_port(), state.config.host, http_port());
+  const double headroom = state.admission.report().headroom;  // nobody is there yet
   for (const std::string& name : state.loaded) {
     const auto lease = state_->registry.Acquire(name);
     if (!lease.ok()) continue;
-    const auto seconds = MeasureFrame(*state.parts.engine, lease->avatar());
+    const auto seconds = state_->host.SecondsPerFrame(*lease);
     if (!seconds.ok()) continue;
     const double fps = lease->avatar()->avatar->manifest().fps.value();
     text += fmt::format(
         "avatar {}: {:.1f} ms of work a frame on {}, so about {:.0f} live sessions of {:.4g} "
         "frames/s on {} workers\n",
         name, *seconds * 1e3, inference::ProviderName(lease->avatar()->generator->provider()),
-        std::max(1.0, std::floor(0.85 * state.parts.engine->workers() / (fps * *seconds))), fps,
+        std::max(1.0, std::floor(headroom * state.parts.engine->workers() / (fps * *seconds))), fps,
         state.parts.engine->workers());
   }
   return text;

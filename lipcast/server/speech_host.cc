@@ -41,8 +41,6 @@ Result<double> MeasureOnce(pipeline::Engine& engine,
   return work.count() / kProbeFrames;
 }
 
-}  // namespace
-
 Result<double> MeasureFrame(pipeline::Engine& engine,
                             const std::shared_ptr<const pipeline::LoadedAvatar>& avatar) {
   double least = 0;
@@ -52,6 +50,8 @@ Result<double> MeasureFrame(pipeline::Engine& engine,
   }
   return least;
 }
+
+}  // namespace
 
 SpeechHost::SpeechHost(const Parts& parts) : parts_(parts) {}
 

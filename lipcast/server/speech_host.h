@@ -35,6 +35,9 @@ class SpeechHost {
   /// Loads the avatar if need be, and takes its time: call it on slow().
   Result<std::shared_ptr<SpeechStream>> Open(const std::string& avatar,
                                              const StreamOptions& options);
+  /// Worker time of one frame of a lent avatar, its mouth drawn and encoded as JPEG: measured once
+  /// for each load by a short run.
+  Result<double> SecondsPerFrame(const AvatarRegistry::Lease& lease);
   Executor& slow() { return slow_; }
   const Parts& parts() const { return parts_; }
 
@@ -44,7 +47,6 @@ class SpeechHost {
 
  private:
   class Presence;
-  Result<double> SecondsPerFrame(const AvatarRegistry::Lease& lease);
 
   const Parts parts_;
   mutable std::mutex mu_;
@@ -56,9 +58,5 @@ class SpeechHost {
   EventLoop loop_;
   Executor slow_{2};
 };
-
-/// Worker time of one frame of this avatar, its mouth drawn and encoded as JPEG: a short run.
-Result<double> MeasureFrame(pipeline::Engine& engine,
-                            const std::shared_ptr<const pipeline::LoadedAvatar>& avatar);
 
 }  // namespace lipcast::server

@@ -19,20 +19,10 @@ std::span<const std::byte> BytesOf(const std::string& text) {
   return std::as_bytes(std::span(text.data(), text.size()));
 }
 
-std::string PackedPixels(const PictureView& picture) {
-  std::string packed;
-  packed.reserve(PictureBytes(picture.format, picture.width, picture.height));
-  for (int p = 0; p < (picture.format == PixelFormat::kI420 ? 3 : 1); ++p) {
-    const int height = p == 0 ? picture.height : (picture.height + 1) / 2;
-    const int width = p == 0 ? picture.width : (picture.width + 1) / 2;
-    const auto row_bytes =
-        static_cast<size_t>(picture.format == PixelFormat::kBgr24 ? 3 * width : width);
-    for (int y = 0; y < height; ++y) {
-      packed.append(reinterpret_cast<const char*>(picture.plane[p] + y * picture.stride[p]),
-                    row_bytes);
-    }
-  }
-  return packed;
+/// A session's pictures lie packed.
+std::string PixelsOf(const PictureView& picture) {
+  return {reinterpret_cast<const char*>(picture.plane[0]),
+          PictureBytes(picture.format, picture.width, picture.height)};
 }
 
 std::string RgbaPixels(const PictureView& bgr) {
@@ -388,7 +378,7 @@ Status SpeechStream::Encode(const PictureView& picture, std::string* out) const 
       break;
     case PictureCodec::kBgr:
     case PictureCodec::kI420:
-      *out = PackedPixels(picture);
+      *out = PixelsOf(picture);
       break;
   }
   return {};

@@ -28,11 +28,6 @@ std::string TimeText(std::chrono::system_clock::time_point time) {
                      fmt::gmtime(std::chrono::system_clock::to_time_t(whole)), ms);
 }
 
-std::string_view LevelText(LogLevel level) {
-  constexpr std::string_view kNames[] = {"debug", "info", "warning", "error"};
-  return kNames[static_cast<size_t>(level)];
-}
-
 /// Bytes of the well-formed UTF-8 character that `text` begins with; 0 if it begins with none.
 size_t CharacterBytes(std::string_view text) {
   for (size_t size = 1; size <= std::min<size_t>(4, text.size()); ++size) {
@@ -107,7 +102,7 @@ std::string StreamLogSink::Line(LogLevel level, std::string_view event,
   if (!options_.json) return time + " " + FormatLogLine(level, event, fields) + "\n";
   std::string line;
   AppendMember("time", time, &line);
-  AppendMember("level", LevelText(level), &line);
+  AppendMember("level", LogLevelName(level), &line);
   AppendMember("event", event, &line);
   for (const LogField& field : fields) {
     const bool taken = field.key == "time" || field.key == "level" || field.key == "event";

@@ -123,9 +123,7 @@ class Session final : public StreamListener, public std::enable_shared_from_this
     }
     stream_ = *std::move(stream);
     v1::SpeakResponse response;
-    *response.mutable_opened() =
-        OpenedOf(*stream_, NextSessionId(),
-                 inference::ProviderName(stream_->loaded()->generator->provider()));
+    *response.mutable_opened() = OpenedOf(*stream_);
     stream_->Start(shared_from_this());
     Send(response);
     Read();
