@@ -1,6 +1,7 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <condition_variable>
 #include <cstdint>
 #include <deque>
@@ -31,6 +32,10 @@ auto Contain(Step&& step) -> decltype(step()) {
     return Status(Code::kInternal, std::string("internal: a task threw: ") + error.what());
   }
 }
+
+/// Added to the deadlines of work that goes behind all that has none of it, e.g. of renders behind
+/// live streams.
+inline constexpr std::chrono::hours kBehindOthers{24 * 365};
 
 /// A fixed set of worker threads, started once. Tasks run earliest deadline first, equal deadlines
 /// in the order they came. A task gets the index of its worker (0..workers-1), so that scratch

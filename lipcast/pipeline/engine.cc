@@ -46,6 +46,12 @@ Result<std::shared_ptr<const LoadedAvatar>> Engine::LoadAvatar(
                             options_.inference, options_.face_cache_bytes);
 }
 
+WorkClock Engine::WorkClockOf(const LoadedAvatar& avatar) const {
+  const bool own = avatar.generator->provider() == inference::Provider::kCpu &&
+                   options_.inference.intra_threads <= 1;
+  return own ? WorkClock::kThreadCpu : WorkClock::kWall;
+}
+
 Result<std::unique_ptr<Session>> Engine::Open(std::shared_ptr<const LoadedAvatar> avatar,
                                               const SessionOptions& options) {
   return Session::Create(*this, std::move(avatar), options);

@@ -10,6 +10,7 @@
 #include "lipcast/base/executor.h"
 #include "lipcast/base/log.h"
 #include "lipcast/base/metrics.h"
+#include "lipcast/base/work_timer.h"
 #include "lipcast/inference/session.h"
 #include "lipcast/pipeline/frame_painter.h"
 #include "lipcast/pipeline/loaded_avatar.h"
@@ -47,6 +48,10 @@ class Engine {
   /// Opens a stream of one avatar. kInvalidArgument names the option that is wrong.
   Result<std::unique_ptr<Session>> Open(std::shared_ptr<const LoadedAvatar> avatar,
                                         const SessionOptions& options);
+
+  /// Which time is a worker's work for this avatar: its own CPU time where that does all of it;
+  /// wall time where other threads or a device work for it.
+  WorkClock WorkClockOf(const LoadedAvatar& avatar) const;
 
   int workers() const { return executor_.workers(); }
   Executor& executor() { return executor_; }

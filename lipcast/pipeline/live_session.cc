@@ -38,6 +38,7 @@ Result<std::unique_ptr<LiveSession>> LiveSession::Create(Engine& engine,
   inner.ahead = live.ahead;
   std::unique_ptr<LiveSession> stream(new LiveSession(inner, live, start));
   LC_ASSIGN_OR_RETURN(stream->session_, engine.Open(std::move(avatar), inner));
+  stream->session_->Postpone(start - engine.parts().clock->Now());
   const double fps = stream->session_->fps().value();
   stream->ahead_ = std::clamp(static_cast<int>(kMaxAheadS * fps), 1, live.ahead);
   stream->silence_.assign(
@@ -277,6 +278,7 @@ void LiveSession::SkipLostTime(TimePoint now) {
   if (behind <= kMaxCatchUp) return;
   const Rational& fps = session_->fps();
   start_ += behind;
+  session_->Postpone(behind);  // or its work would go before everybody else's from now on
   counts_.skipped += MulDivFloor(behind.count(), fps.num, fps.den * 1'000'000'000);
 }
 

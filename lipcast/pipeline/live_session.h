@@ -37,6 +37,7 @@ struct LiveCounts {
 ///          due; usually next_due is soon enough.
 class LiveSession {
  public:
+  /// A `start` a little ahead gives frame 0 the time that the others have.
   static Result<std::unique_ptr<LiveSession>> Create(Engine& engine,
                                                      std::shared_ptr<const LoadedAvatar> avatar,
                                                      const SessionOptions& options,

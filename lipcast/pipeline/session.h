@@ -19,6 +19,7 @@
 #include "lipcast/base/picture.h"
 #include "lipcast/base/rational.h"
 #include "lipcast/base/status.h"
+#include "lipcast/base/work_timer.h"
 #include "lipcast/pipeline/byte_ring.h"
 #include "lipcast/pipeline/engine.h"
 #include "lipcast/pipeline/speech_timeline.h"
@@ -37,6 +38,7 @@ struct SessionOptions {
   int batch = 1;                ///< frames a worker draws at a time, 1..32
   FeedTap* tap = nullptr;       ///< not owned
   int ahead = 0;  ///< frames drawn before the reader asks, at most; 0: as many as there is room for
+  bool yields = false;  ///< its work is done when there is none of sessions that do not yield
   /// For callers who do not wait: a Try call may now do more than before, other than by what the
   /// caller's own calls did. From any thread, with the session's lock held: must only post.
   std::function<void()> wake;
@@ -139,6 +141,10 @@ class Session {
   const Rational& fps() const { return fps_; }
   int width() const { return width_; }
   int height() const { return height_; }
+  /// What workers did for it so far, on the engine's work clock.
+  Nanoseconds work() const { return Nanoseconds(work_ns_.load(std::memory_order_relaxed)); }
+  /// All frames are due so much later: the reader stood still.
+  void Postpone(Nanoseconds by);
   const StageTimes& times() const { return times_; }
   StageTimes& times() { return times_; }
   SessionCounts counts() const;
@@ -180,6 +186,7 @@ class Session {
           const SessionOptions& options);
 
   // Called with mu_ held.
+  TimePoint DueOf(int64_t frame) const;
   void SchedulePump();
   Result<size_t> TakeAudio(uint64_t utterance, std::span<const std::byte> bytes);
   void Begin(uint64_t utterance);
@@ -220,8 +227,9 @@ class Session {
   const int width_, height_;
   const int64_t frame_bytes_;
   const int batch_;
-  const TimePoint opened_;
+  const WorkClock work_clock_;
   StageTimes times_;
+  std::atomic<int64_t> work_ns_ = 0;
 
   std::unique_ptr<SpeechTimeline> timeline_;  // the pump's
   std::vector<std::byte> pump_bytes_;         // the pump's
@@ -235,6 +243,7 @@ class Session {
   std::condition_variable available_;  // the reader waits
   std::condition_variable idle_;       // the destructor waits
   // All that follows is guarded by mu_.
+  TimePoint due_;          // of frame 0, for the workers
   ByteRing ring_;          // audio from the next frame to give out up to the newest byte
   int64_t fed_bytes_ = 0;  // position up to which the timeline has read
   std::vector<Utterance> utterances_;

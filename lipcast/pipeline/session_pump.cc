@@ -12,6 +12,15 @@ constexpr int kModelRateHz = 16'000;
 
 }  // namespace
 
+TimePoint Session::DueOf(int64_t frame) const {
+  return due_ + Nanoseconds(MulDivFloor(frame * fps_.den, 1'000'000'000, fps_.num));
+}
+
+void Session::Postpone(Nanoseconds by) {
+  std::lock_guard lock(mu_);
+  due_ += by;
+}
+
 void Session::SchedulePump() {
   if (pump_scheduled_) {
     pump_again_ = true;
@@ -19,11 +28,14 @@ void Session::SchedulePump() {
   }
   pump_scheduled_ = true;
   ++tasks_;
-  // Before the session's own frames: without it there are none.
-  engine_.executor().Post(opened_, [this](int) { Pump(); });
+  // Live it is no more urgent than the frame it makes ready: what is due before may be another
+  // session's. Else it goes before the session's own frames, so that no worker runs dry.
+  const TimePoint due = options_.ahead > 0 ? DueOf(next_dispatch_) : due_;
+  engine_.executor().Post(due, [this](int) { Pump(); });
 }
 
 void Session::Pump() {
+  WorkTimer work(work_ns_, work_clock_);
   while (true) {
     Result<bool> moved = Contain([&] { return PumpOnce(); });
     std::unique_lock lock(mu_);
@@ -31,6 +43,7 @@ void Session::Pump() {
     const bool more = moved.ok() && (*moved || pump_again_) && failure_.ok();
     pump_again_ = false;
     if (more) continue;
+    work.Stop();
     pump_scheduled_ = false;
     if (--tasks_ == 0) idle_.notify_all();
     return;
@@ -216,11 +229,10 @@ bool Session::PostPartialGroup() {
 }
 
 void Session::Post(Group* group) {
-  const int64_t first = group->copies[0].first;
-  const TimePoint deadline =
-      opened_ + std::chrono::nanoseconds(MulDivFloor(first * fps_.den, 1'000'000'000, fps_.num));
+  TimePoint deadline;
   {
     std::lock_guard lock(mu_);
+    deadline = DueOf(group->copies[0].first);
     ++tasks_;
     ++drawing_;
   }
@@ -228,6 +240,7 @@ void Session::Post(Group* group) {
 }
 
 void Session::Draw(Group& group, int worker) {
+  WorkTimer work(work_ns_, work_clock_);
   bool wanted = false;
   {
     std::lock_guard lock(mu_);
@@ -273,6 +286,7 @@ void Session::Draw(Group& group, int worker) {
   group.pictures.clear();
   if (not_finite > 0) engine_.parts().metrics->Count("not_finite_frames_total", not_finite);
   std::lock_guard lock(mu_);
+  work.Stop();
   group.busy = false;
   --drawing_;
   Changed();
