@@ -9,7 +9,7 @@ import numpy as np
 import onnx
 import onnxruntime as ort
 import pytest
-from markers import avatars, models
+from markers import avatars, models, synctalk
 from parity import pipeline
 
 
@@ -149,3 +149,20 @@ def test_the_reference_pipeline_renders_m1_invisibly(
         assert difference.max() <= 1
         if i == 24:
             break
+
+
+@pytest.mark.parametrize("inner_px, macs", [(160, 3143), (320, 4886)])
+def test_networks_at_full_size_cost_what_the_trained_ones_do(
+    inner_px: int, macs: int
+) -> None:
+    model, found = synctalk.unet(inner_px)
+    assert round(found / 1e6) == macs
+    image, audio = (
+        np.full(s, 0.5, np.float32)
+        for s in [(1, 6, inner_px, inner_px), (1, 32, 16, 16)]
+    )
+    out = run(model, input=image, audio=audio)
+    assert out.shape == (1, 3, inner_px, inner_px) and np.isfinite(out).all()
+    encoder, found = synctalk.audio_encoder()
+    assert round(found / 1e6) == 93
+    assert run(encoder, mel=np.zeros((2, 1, 80, 16), np.float32)).shape == (2, 512)
