@@ -6,9 +6,11 @@ import subprocess
 import time
 import urllib.error
 import urllib.request
+from pathlib import Path
 
 import grpc
 import soundfile
+from google.rpc import error_details_pb2, status_pb2
 
 from tests import lab
 
@@ -31,6 +33,30 @@ class Served:
                 return answer.status, answer.read().decode()
         except urllib.error.HTTPError as error:
             return error.code, error.read().decode()
+
+    def metric(self, name):
+        """The sum over the series of one metric; 0 before its first value."""
+        page = self.page("/metrics")[1]
+        pattern = rf"^lipcast_{name}(?:{{[^}}]*}})? (\S+)$"
+        return sum(map(float, re.findall(pattern, page, re.MULTILINE)))
+
+    def waited_s(self):
+        """How long its threads have been ready to run and did not, as others had the CPU."""
+        waited = 0
+        for stat in Path(f"/proc/{self.process.pid}/task").glob("*/schedstat"):
+            with contextlib.suppress(OSError):  # a thread that has ended
+                waited += int(stat.read_text().split()[1])
+        return waited / 1e9
+
+    @contextlib.contextmanager
+    def nobody_late(self):
+        """No frame of the block is late, but for what the machine kept from the server: each 160 ms
+        (a stream's reserve of four frames) that its threads waited for the CPU excuse some."""
+        late, waited = self.metric("frames_late_total"), self.waited_s()
+        yield
+        late = self.metric("frames_late_total") - late
+        waited = self.waited_s() - waited
+        assert late == 0 or waited > 0.16, f"{late} frames late, waited {waited:.3f} s"
 
 
 @contextlib.contextmanager
@@ -58,14 +84,26 @@ def serving(*options, preload="demo"):
             process.communicate()
 
 
+def retry_after_s(error):
+    """The retry hint in the details of a failed call."""
+    for key, value in error.trailing_metadata():
+        if key == "grpc-status-details-bin":
+            status = status_pb2.Status.FromString(value)
+            for detail in status.details:
+                retry = error_details_pb2.RetryInfo()
+                if detail.Unpack(retry):
+                    return retry.retry_delay.seconds
+    return None
+
+
 def pcm():
     samples, rate = soundfile.read(SPEECH, dtype="int16")
     return samples.tobytes(), rate
 
 
-def requests_of(wire, audio, rate, piece, **settings):
+def requests_of(wire, audio, rate, piece, avatar="demo", **settings):
     messages, _ = wire
-    opening = messages.OpenSession(avatar="demo", **settings)
+    opening = messages.OpenSession(avatar=avatar, **settings)
     opening.audio.rate_hz = rate
     yield messages.SpeakRequest(open=opening)
     for at in range(0, len(audio), piece):

@@ -210,11 +210,12 @@ def crowd(server, wire, avatar: str, audio: bytes, rate: int, seconds: float) ->
     return found
 
 
-def render_cpu(avatar: Path | str, audio: bytes, rate: int, folder: Path) -> float:
+def render_cpu(avatar: Path, audio: bytes, rate: int) -> float:
     command = [lab.BINARY, "render", "--avatar", avatar, "-", "--rate", str(rate)]
-    command += ["--quality", "75", "-o", folder / "%06d.jpg"]
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    subprocess.run(command, input=audio, check=True, capture_output=True, cwd=ROOT)
+    with tempfile.TemporaryDirectory(prefix="lipcast-") as folder:
+        command += ["--quality", "75", "-o", Path(folder) / "%06d.jpg"]
+        subprocess.run(command, input=audio, check=True, capture_output=True, cwd=ROOT)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     return sum(after[:2]) - sum(before[:2])
 
@@ -228,17 +229,14 @@ def serve_cpu(server, wire, avatar: str, audio: bytes, rate: int) -> float:
 
 
 def overhead(server, wire, name: str, avatar, audio: bytes, rate: int) -> dict:
-    """CPU of the frames of 2..22 s, interleaved, three times."""
-    short, long = audio[: 4 * rate], (audio * 20)[: 44 * rate]
-    with tempfile.TemporaryDirectory(prefix="lipcast-") as scratch:
-        rendered, sent = [], []
-        for _ in range(3):
-            parts = [
-                render_cpu(avatar, one, rate, Path(scratch)) for one in (short, long)
-            ]
-            rendered.append(parts[1] - parts[0])
-            parts = [serve_cpu(server, wire, name, one, rate) for one in (short, long)]
-            sent.append(parts[1] - parts[0])
+    """CPU of the frames of 2..12 s, interleaved, three times."""
+    short, long = audio[: 4 * rate], (audio * 20)[: 24 * rate]
+    rendered, sent = [], []
+    for _ in range(3):
+        parts = [render_cpu(avatar, one, rate) for one in (short, long)]
+        rendered.append(parts[1] - parts[0])
+        parts = [serve_cpu(server, wire, name, one, rate) for one in (short, long)]
+        sent.append(parts[1] - parts[0])
     ratio = statistics.median(sent) / statistics.median(rendered)
     return {
         "render_cpu_s": [round(one, 3) for one in rendered],

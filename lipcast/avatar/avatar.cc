@@ -59,6 +59,13 @@ Result<Picture> GrayOf(const Picture& picture) {
 
 }  // namespace
 
+Result<Manifest> ReadManifest(const PackageFiles& files) {
+  LC_ASSIGN_OR_RETURN(const SharedBytes text, files.Read(kManifestName, kMaxManifestBytes));
+  auto manifest = ParseManifest(TextOf(*text));
+  if (!manifest.ok()) return manifest.status().Prefixed(kManifestName);
+  return manifest;
+}
+
 Result<std::shared_ptr<const Avatar>> Avatar::Load(const std::filesystem::path& path,
                                                    const FrameCodecs& codecs,
                                                    const LoadOptions& options) {
@@ -76,10 +83,7 @@ Status Avatar::Named(const Status& status) const {
 Status Avatar::Fill(const FrameCodecs& codecs, const LoadOptions& options) {
   LC_ENSURE(codecs.open_video != nullptr && codecs.decode_image != nullptr);
   LC_ASSIGN_OR_RETURN(files_, PackageFiles::Open(path_));
-  LC_ASSIGN_OR_RETURN(const SharedBytes text, files_->Read(kManifestName, kMaxManifestBytes));
-  auto manifest = ParseManifest(TextOf(*text));
-  if (!manifest.ok()) return manifest.status().Prefixed(kManifestName);
-  manifest_ = *std::move(manifest);
+  LC_ASSIGN_OR_RETURN(manifest_, ReadManifest(*files_));
   LC_RETURN_IF_ERROR(CheckFiles());
   LC_ASSIGN_OR_RETURN(const SharedBytes boxes, files_->Read(manifest_.boxes, kMaxBoxesBytes));
   auto parsed = ParseBoxes(TextOf(*boxes));

@@ -24,6 +24,11 @@ struct LoadOptions {
   int max_decoders = 4;  ///< of the video; each play head that is far from the others takes one
 };
 
+/// The manifest of a package, of which nothing else is looked at. kInvalidArgument as
+/// ParseManifest; kNotFound, kDataLoss, kResourceExhausted from PackageFiles. No text of it holds a
+/// path.
+Result<Manifest> ReadManifest(const PackageFiles& files);
+
 /// A loaded avatar package: checked, immutable, shared by all sessions that show it.
 /// Thread: any. Memory: the frame budget, boxes (20 bytes a frame) and the mask image.
 /// Errors: every one starts with "avatar '<path>': ".

@@ -5,9 +5,16 @@
 #include <algorithm>
 
 namespace lipcast::server {
+namespace {
 
-Result<std::unique_ptr<Admission::Ticket>> Admission::Admit(double fps, double seconds_per_frame) {
-  const double share = fps * seconds_per_frame / options_.workers;
+/// Of a new measurement in the running mean: ten of them, ten seconds of speech, say most of it.
+constexpr double kNewShare = 0.1;
+/// Classes remembered though no stream of them is open.
+constexpr size_t kMaxClasses = 256;
+
+}  // namespace
+
+Result<std::unique_ptr<Admission::Ticket>> Admission::Reserve() {
   const std::lock_guard lock(mu_);
   if (draining_) return Status(Code::kUnavailable, "the server is shutting down");
   if (options_.max_sessions > 0 && sessions_ >= options_.max_sessions) {
@@ -15,26 +22,61 @@ Result<std::unique_ptr<Admission::Ticket>> Admission::Admit(double fps, double s
     return Status(Code::kResourceExhausted,
                   fmt::format("{} sessions are open, the limit; try again later", sessions_));
   }
+  ++sessions_;
+  metrics_.Gauge("sessions{state=\"live\"}", sessions_);
+  return std::unique_ptr<Ticket>(new Ticket(*this));
+}
+
+Status Admission::Ticket::Admit(const StreamClass& stream, double start_cost) {
+  LC_ENSURE(class_ == nullptr);
+  return owner_.Admit(stream, start_cost, &class_);
+}
+
+Status Admission::Admit(const StreamClass& stream, double start_cost, const StreamClass** key) {
+  const std::lock_guard lock(mu_);
+  if (draining_) return Status(Code::kUnavailable, "the server is shutting down");
+  const auto known = classes_.find(stream);
+  const double cost = known == classes_.end() ? start_cost : known->second.cost;
+  const double share = cost / options_.workers, load = LoadLocked();
   // The first is let in whatever it costs: alone it harms nobody but itself.
-  if (sessions_ > 0 && load_ + share > options_.usable_share) {
+  if (load > 0 && load + share > options_.usable_share) {
     metrics_.Count("sessions_refused_total{reason=\"headroom\"}", 1);
     return Status(Code::kResourceExhausted,
                   fmt::format("a session of {:.4g} frames/s needs {:.0f} % of the workers' time, "
                               "{:.0f} % is left beside {} sessions; try again later",
-                              fps, share * 100, std::max(0.0, options_.usable_share - load_) * 100,
-                              sessions_));
+                              stream.fps(), share * 100,
+                              std::max(0.0, options_.usable_share - load) * 100, sessions_ - 1));
   }
-  ++sessions_;
-  load_ += share;
-  metrics_.Gauge("sessions{state=\"live\"}", sessions_);
-  return std::make_unique<Ticket>(*this, share);
+  if (known == classes_.end() && classes_.size() >= kMaxClasses) ForgetUnused();
+  const auto [at, fresh] = classes_.try_emplace(stream, Class{0, start_cost, false});
+  ++at->second.sessions;
+  *key = &at->first;
+  return {};
 }
 
-void Admission::GiveBack(double share) {
+void Admission::Observe(const StreamClass& stream, double cost) {
+  const std::lock_guard lock(mu_);
+  Class& known = classes_.at(stream);
+  // The start value was measured too, elsewhere: it counts as one measurement.
+  known.cost += (cost - known.cost) * (known.measured ? kNewShare : 0.5);
+  known.measured = true;
+}
+
+void Admission::GiveBack(const StreamClass* stream) {
   const std::lock_guard lock(mu_);
   --sessions_;
-  load_ = sessions_ == 0 ? 0 : load_ - share;
+  if (stream != nullptr) --classes_.at(*stream).sessions;
   metrics_.Gauge("sessions{state=\"live\"}", sessions_);
+}
+
+void Admission::ForgetUnused() {
+  std::erase_if(classes_, [](const auto& one) { return one.second.sessions == 0; });
+}
+
+double Admission::LoadLocked() const {
+  double cost = 0;
+  for (const auto& [key, one] : classes_) cost += one.sessions * one.cost;
+  return cost / options_.workers;
 }
 
 void Admission::Drain() {
@@ -47,9 +89,18 @@ bool Admission::draining() const {
   return draining_;
 }
 
+size_t Admission::classes() const {
+  const std::lock_guard lock(mu_);
+  return classes_.size();
+}
+
 CapacityReport Admission::report() const {
   const std::lock_guard lock(mu_);
-  return {sessions_, options_.max_sessions, load_, std::max(0.0, options_.usable_share - load_)};
+  const double load = LoadLocked();
+  double frames = 0;
+  for (const auto& [key, one] : classes_) frames += one.sessions * key.fps();
+  return {sessions_, options_.max_sessions, load, std::max(0.0, options_.usable_share - load),
+          frames > 0 ? load * options_.workers / frames : 0};
 }
 
 }  // namespace lipcast::server

@@ -214,6 +214,7 @@ Result<AvatarRegistry::SharedVersion> AvatarRegistry::RunLoad(const std::string&
   }
   loaded_.notify_all();
   Announce(dropped, name);
+  Changed(name);
   metrics_.Gauge("avatars_loaded", count);
   if (!status.ok()) {
     metrics_.Count("avatar_load_failures_total", 1);
@@ -290,7 +291,12 @@ void AvatarRegistry::Announce(const Dropped& dropped, const std::string& reason)
   for (const std::string& name : dropped.evicted) {
     metrics_.Count("avatar_evictions_total", 1);
     log_.Log(LogLevel::kInfo, "avatar_evicted", {{"avatar", name}, {"for", reason}});
+    Changed(name);
   }
+}
+
+void AvatarRegistry::Changed(const std::string& name) const {
+  if (options_.on_change) options_.on_change(name);
 }
 
 Status AvatarRegistry::Unload(const std::string& name) {
@@ -307,6 +313,7 @@ Status AvatarRegistry::Unload(const std::string& name) {
   }
   metrics_.Gauge("avatars_loaded", count);
   log_.Log(LogLevel::kInfo, "avatar_unloaded", {{"avatar", name}});
+  Changed(name);
   return {};
 }
 
@@ -372,7 +379,11 @@ std::map<std::string, fs::path> AvatarRegistry::Scan() const {
 }
 
 AvatarEntry AvatarRegistry::EntryOf(const std::string& name, const Item& item) const {
-  AvatarEntry entry{name, item.path, item.current ? item.current->avatar : nullptr, item.stats};
+  AvatarEntry entry;
+  entry.name = name;
+  entry.path = item.path;
+  if (item.current) entry.avatar = item.current->avatar;
+  entry.stats = item.stats;
   entry.stats.loaded = item.current != nullptr;
   entry.stats.loading = item.load != nullptr;
   if (entry.avatar) {
@@ -382,14 +393,30 @@ AvatarEntry AvatarRegistry::EntryOf(const std::string& name, const Item& item) c
   return entry;
 }
 
+/// Reads the manifest of what is not loaded; holds no lock.
+AvatarEntry AvatarRegistry::WithFacts(AvatarEntry entry) {
+  if (entry.avatar) {
+    entry.manifest =
+        std::shared_ptr<const avatar::Manifest>(entry.avatar, &entry.avatar->avatar->manifest());
+    return entry;
+  }
+  ManifestCache::Facts facts = manifests_.Get(entry.path);
+  entry.manifest = std::move(facts.manifest);
+  if (entry.stats.problem.empty()) entry.stats.problem = std::move(facts.problem);
+  return entry;
+}
+
 std::vector<AvatarEntry> AvatarRegistry::List() {
   const auto found = Scan();
   std::vector<AvatarEntry> entries;
-  std::lock_guard lock(mu_);
-  for (const auto& [name, path] : found) items_[name].path = path;
-  for (const auto& [name, item] : items_) {
-    if (found.contains(name) || item.current) entries.push_back(EntryOf(name, item));
+  {
+    std::lock_guard lock(mu_);
+    for (const auto& [name, path] : found) items_[name].path = path;
+    for (const auto& [name, item] : items_) {
+      if (found.contains(name) || item.current) entries.push_back(EntryOf(name, item));
+    }
   }
+  for (AvatarEntry& entry : entries) entry = WithFacts(std::move(entry));
   return entries;
 }
 
@@ -397,13 +424,26 @@ Result<AvatarEntry> AvatarRegistry::Get(const std::string& name) {
   {
     std::lock_guard lock(mu_);
     const auto known = items_.find(name);
-    if (known != items_.end() && known->second.current) return EntryOf(name, known->second);
+    // The manifest of what is loaded is in memory: no file is read under the lock.
+    if (known != items_.end() && known->second.current) {
+      return WithFacts(EntryOf(name, known->second));
+    }
   }
   LC_ASSIGN_OR_RETURN(const fs::path path, Find(name));
+  AvatarEntry entry;
+  {
+    std::lock_guard lock(mu_);
+    Item& item = items_[name];
+    item.path = path;
+    entry = EntryOf(name, item);
+  }
+  return WithFacts(std::move(entry));
+}
+
+bool AvatarRegistry::IsLoaded(const std::string& name) const {
   std::lock_guard lock(mu_);
-  Item& item = items_[name];
-  item.path = path;
-  return EntryOf(name, item);
+  const auto known = items_.find(name);
+  return known != items_.end() && known->second.current != nullptr;
 }
 
 int AvatarRegistry::loaded() const {

@@ -14,6 +14,7 @@
 #include "lipcast/base/metrics.h"
 #include "lipcast/base/status.h"
 #include "lipcast/pipeline/loaded_avatar.h"
+#include "lipcast/server/manifest_cache.h"
 
 namespace lipcast::server {
 
@@ -26,6 +27,9 @@ struct RegistryOptions {
   Eviction eviction = Eviction::kLeastRecentlyUsed;
   Nanoseconds idle_timeout{0};  ///< unload after this long without a session; 0: never
   bool preload_frames = false;  ///< a load decodes the frames too, as far as their budget goes
+  /// An avatar was loaded, unloaded or thrown out, or a load of it failed: ask IsLoaded. From the
+  /// thread that did it, without a lock.
+  std::function<void(const std::string& name)> on_change = nullptr;
 };
 
 struct AvatarStats {
@@ -38,7 +42,7 @@ struct AvatarStats {
   Nanoseconds load_time{0};
   int64_t loads = 0;
   int64_t last_used_unix_s = 0;  ///< when a session last began or ended; 0: never
-  std::string problem;           ///< why the last load failed
+  std::string problem;           ///< why the last load failed, or its manifest cannot be read
 
   double mean_generate_ms() const {  ///< of a generated frame; 0 where there was none
     if (generated_frames == 0) return 0;
@@ -56,6 +60,8 @@ struct AvatarEntry {
   std::string name;
   std::filesystem::path path;
   std::shared_ptr<const pipeline::LoadedAvatar> avatar;  ///< null unless loaded
+  /// Of the loaded avatar, else of the package as it is now; null where that cannot be read.
+  std::shared_ptr<const avatar::Manifest> manifest;
   AvatarStats stats;
 };
 
@@ -127,6 +133,7 @@ class AvatarRegistry {
   /// far as it is not in use. Called now and then by the server.
   void EvictIdle();
   int loaded() const;
+  bool IsLoaded(const std::string& name) const;
 
  private:
   /// A load under way.
@@ -168,6 +175,8 @@ class AvatarRegistry {
   void EvictUntil(int64_t bytes, int count, Held* held, Dropped* dropped);
   static void Retire(Item& item, Dropped* dropped);
   void Announce(const Dropped& dropped, const std::string& reason);
+  void Changed(const std::string& name) const;
+  AvatarEntry WithFacts(AvatarEntry entry);
   Result<std::filesystem::path> Find(const std::string& name) const;
   std::map<std::string, std::filesystem::path> Scan() const;
   void OpenSessions(Item& item, Version& version, int64_t sessions) const;
@@ -181,6 +190,7 @@ class AvatarRegistry {
   LogSink& log_;
   Metrics& metrics_;
 
+  ManifestCache manifests_;
   mutable std::mutex mu_;
   std::condition_variable loaded_;
   Items items_;  // guarded by mu_

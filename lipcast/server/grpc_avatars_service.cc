@@ -17,12 +17,18 @@ grpc::ServerUnaryReactor* GrpcAvatarsService::ListAvatars(grpc::CallbackServerCo
   });
 }
 
+Status GrpcAvatarsService::Probe(const AvatarEntry& entry) {
+  if (!entry.avatar) return {};  // unloaded meanwhile
+  return host_.StartCost(entry.name, entry.avatar, StreamOptions{}).status();
+}
+
 grpc::ServerUnaryReactor* GrpcAvatarsService::LoadAvatar(grpc::CallbackServerContext* context,
                                                          const v1::LoadAvatarRequest* request,
                                                          v1::LoadAvatarResponse* response) {
   return AnswerOn(host_.slow(), context, [this, request, response]() -> Status {
     LC_ASSIGN_OR_RETURN(const bool was_loaded, host_.parts().avatars->Load(request->name()));
     LC_ASSIGN_OR_RETURN(const AvatarEntry entry, host_.parts().avatars->Get(request->name()));
+    LC_RETURN_IF_ERROR(Probe(entry));
     response->set_was_loaded(was_loaded);
     *response->mutable_avatar() = ToWire(entry);
     return {};
@@ -42,6 +48,7 @@ grpc::ServerUnaryReactor* GrpcAvatarsService::ReplaceAvatar(grpc::CallbackServer
   return AnswerOn(host_.slow(), context, [this, request, response]() -> Status {
     LC_RETURN_IF_ERROR(host_.parts().avatars->Replace(request->name()));
     LC_ASSIGN_OR_RETURN(const AvatarEntry entry, host_.parts().avatars->Get(request->name()));
+    LC_RETURN_IF_ERROR(Probe(entry));
     *response->mutable_avatar() = ToWire(entry);
     return {};
   });
@@ -54,6 +61,9 @@ grpc::ServerUnaryReactor* GrpcServerService::GetInfo(grpc::CallbackServerContext
   response->set_version(facts_.version);
   response->set_backend(facts_.backend);
   response->set_h264_encoder(facts_.h264_encoder);
+  for (const auto provider : host_.parts().engine->parts().backend->available_providers()) {
+    response->add_providers(inference::ProviderName(provider));
+  }
   response->set_workers(host_.parts().engine->workers());
   response->set_draining(host_.parts().admission->draining());
   *response->mutable_uptime() = google::protobuf::util::TimeUtil::SecondsToDuration(
@@ -64,6 +74,7 @@ grpc::ServerUnaryReactor* GrpcServerService::GetInfo(grpc::CallbackServerContext
   capacity.set_session_limit(report.max_sessions);
   capacity.set_load(report.load);
   capacity.set_headroom(report.headroom);
+  capacity.set_generate_ms(host_.FrameSeconds() * 1e3);
   grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
   reactor->Finish(grpc::Status::OK);
   return reactor;

@@ -29,6 +29,9 @@ class GrpcAvatarsService final : public v1::Avatars::CallbackService {
                                           v1::ReplaceAvatarResponse* response) override;
 
  private:
+  /// So that its first session need not.
+  Status Probe(const AvatarEntry& entry);
+
   SpeechHost& host_;
 };
 

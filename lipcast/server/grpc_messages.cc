@@ -6,6 +6,8 @@
 #include <string>
 #include <utility>
 
+#include "lipcast/server/grpc_status_details.h"
+
 namespace lipcast::server {
 namespace {
 
@@ -201,8 +203,8 @@ v1::Avatar ToWire(const AvatarEntry& entry) {
   out.set_name(entry.name);
   out.set_loaded(entry.stats.loaded);
   out.set_problem(entry.stats.problem);
-  if (entry.avatar) {
-    const auto& manifest = entry.avatar->avatar->manifest();
+  if (entry.manifest) {
+    const auto& manifest = *entry.manifest;
     out.set_title(manifest.title);
     out.set_width(manifest.width);
     out.set_height(manifest.height);
@@ -210,6 +212,8 @@ v1::Avatar ToWire(const AvatarEntry& entry) {
     out.mutable_fps()->set_den(manifest.fps.den);
     out.set_frame_count(manifest.frame_count);
     out.set_family(std::string(avatar::Name(manifest.generator.family)));
+  }
+  if (entry.avatar) {
     out.set_provider(inference::ProviderName(entry.avatar->generator->provider()));
   }
   v1::AvatarStats& stats = *out.mutable_stats();
@@ -228,7 +232,7 @@ v1::Avatar ToWire(const AvatarEntry& entry) {
 
 grpc::Status ToWire(const Status& status) {
   if (status.ok()) return grpc::Status::OK;
-  return {static_cast<grpc::StatusCode>(status.code()), status.message()};
+  return {static_cast<grpc::StatusCode>(status.code()), status.message(), StatusDetails(status)};
 }
 
 }  // namespace lipcast::server

@@ -13,6 +13,7 @@
 #include <thread>
 #include <utility>
 
+#include "lipcast/server/grpc_avatar_health.h"
 #include "lipcast/server/grpc_avatars_service.h"
 #include "lipcast/server/grpc_compat_service.h"
 #include "lipcast/server/grpc_speech_service.h"
@@ -26,7 +27,8 @@ constexpr auto kGoodbye = std::chrono::seconds(2);
 constexpr const char* kServices[] = {"", "lipcast.v1.Speech", "lipcast.v1.Avatars",
                                      "lipcast.v1.Server", "monolithic.MonolithicService"};
 
-RegistryOptions RegistryOptionsOf(const ServerConfig& config, const ServerParts& parts) {
+RegistryOptions RegistryOptionsOf(const ServerConfig& config, const ServerParts& parts,
+                                  GrpcAvatarHealth& health) {
   RegistryOptions options;
   options.roots = parts.avatar_roots;
   options.memory_bytes = config.model_memory_mb << 20;
@@ -35,6 +37,7 @@ RegistryOptions RegistryOptionsOf(const ServerConfig& config, const ServerParts&
       config.eviction == "lfu" ? Eviction::kLeastFrequentlyUsed : Eviction::kLeastRecentlyUsed;
   options.idle_timeout = std::chrono::seconds(config.avatar_idle_seconds);
   options.preload_frames = config.preload_frames;
+  options.on_change = [&health](const std::string& name) { health.Changed(name); };
   return options;
 }
 
@@ -56,7 +59,7 @@ struct Server::State {
       : config(settings),
         parts(given),
         registry(
-            RegistryOptionsOf(settings, given),
+            RegistryOptionsOf(settings, given, health),
             [engine = given.engine](const std::filesystem::path& path) {
               return engine->LoadAvatar(path);
             },
@@ -73,6 +76,7 @@ struct Server::State {
 
   ServerConfig config;
   ServerParts parts;
+  GrpcAvatarHealth health;
   AvatarRegistry registry;
   Admission admission;
   SpeechHost host;
@@ -136,6 +140,7 @@ Result<std::unique_ptr<Server>> Server::Start(const ServerConfig& config,
   for (const char* service : kServices) {
     state->grpc->GetHealthCheckService()->SetServingStatus(service, true);
   }
+  state->health.Start(*state->grpc->GetHealthCheckService(), state->registry);
 
   const std::map<std::string, HttpServer::Handler> pages = {
       {"/healthz",
@@ -162,6 +167,7 @@ Server::~Server() {
   State& state = *state_;
   state.admission.Drain();
   state.host.CancelAll(Status(Code::kUnavailable, "the server is shutting down"));
+  state.health.Stop();
   state.grpc->Shutdown(std::chrono::system_clock::now() + kGoodbye);
   state.grpc->Wait();
   const auto limit = std::chrono::steady_clock::now() + kGoodbye;  // for sockets to close politely
@@ -181,16 +187,16 @@ std::string Server::Greeting() const {
                   state.config.host, grpc_port(), state.config.host, http_port());
   const double headroom = state.admission.report().headroom;  // nobody is there yet
   for (const std::string& name : state.loaded) {
-    const auto lease = state_->registry.Acquire(name);
-    if (!lease.ok()) continue;
-    const auto seconds = state_->host.SecondsPerFrame(*lease);
-    if (!seconds.ok()) continue;
-    const double fps = lease->avatar()->avatar->manifest().fps.value();
+    const auto entry = state_->registry.Get(name);
+    if (!entry.ok() || !entry->avatar) continue;
+    const auto cost = state_->host.StartCost(name, entry->avatar, StreamOptions{});
+    if (!cost.ok()) continue;
+    const double fps = entry->avatar->avatar->manifest().fps.value();
     text += fmt::format(
         "avatar {}: {:.1f} ms of work a frame on {}, so about {:.0f} live sessions of {:.4g} "
         "frames/s on {} workers\n",
-        name, *seconds * 1e3, inference::ProviderName(lease->avatar()->generator->provider()),
-        std::max(1.0, std::floor(headroom * state.parts.engine->workers() / (fps * *seconds))), fps,
+        name, *cost / fps * 1e3, inference::ProviderName(entry->avatar->generator->provider()),
+        std::max(1.0, std::floor(headroom * state.parts.engine->workers() / *cost)), fps,
         state.parts.engine->workers());
   }
   return text;
@@ -200,6 +206,7 @@ void Server::BeginDrain() {
   for (const char* service : kServices) {
     state_->grpc->GetHealthCheckService()->SetServingStatus(service, false);
   }
+  state_->health.Drain();
   state_->admission.Drain();
 }
 

@@ -1,54 +1,24 @@
 #include "lipcast/server/speech_host.h"
 
 #include <algorithm>
-#include <chrono>
 #include <utility>
-
-#include "lipcast/media/jpeg_codec.h"
 
 namespace lipcast::server {
 namespace {
 
-constexpr int kProbeFrames = 12;
-/// The least counts: what else the machine does meanwhile is not the frame's work.
-constexpr int kProbeRuns = 3;
 constexpr const char* kShuttingDown = "the server is shutting down";
 
-Result<double> MeasureOnce(pipeline::Engine& engine,
-                           const std::shared_ptr<const pipeline::LoadedAvatar>& avatar) {
-  pipeline::SessionOptions options;
-  options.idle = pipeline::Idle::kModel;
-  options.pixels = PixelFormat::kBgr24;
-  options.fps = Rational{25, 1};
-  LC_ASSIGN_OR_RETURN(auto session, engine.Open(avatar, options));
-  const std::vector<std::byte> sound(static_cast<size_t>(kProbeFrames) * 1280);
-  LC_RETURN_IF_ERROR(session->Audio(1, sound));
-  LC_RETURN_IF_ERROR(session->Finish());
-  std::chrono::duration<double> encode{0};
-  std::vector<uint8_t> jpeg;
-  while (true) {
-    LC_ASSIGN_OR_RETURN(const auto event, session->Next());
-    if (!event) break;
-    if (event->kind != pipeline::Event::Kind::kFrame) continue;
-    const auto start = std::chrono::steady_clock::now();
-    LC_RETURN_IF_ERROR(media::EncodeJpeg(event->frame.picture, 75, 0, &jpeg));
-    encode += std::chrono::steady_clock::now() - start;
-  }
-  std::chrono::duration<double> work = encode;
-  for (int stage = 0; stage < kStageCount; ++stage) {
-    work += session->times().total(static_cast<Stage>(stage));
-  }
-  return work.count() / kProbeFrames;
-}
-
-Result<double> MeasureFrame(pipeline::Engine& engine,
-                            const std::shared_ptr<const pipeline::LoadedAvatar>& avatar) {
-  double least = 0;
-  for (int run = 0; run < kProbeRuns; ++run) {
-    LC_ASSIGN_OR_RETURN(const double seconds, MeasureOnce(engine, avatar));
-    least = run == 0 ? seconds : std::min(least, seconds);
-  }
-  return least;
+StreamClass ClassOf(const AvatarRegistry::Lease& lease, uint64_t version,
+                    const StreamOptions& options) {
+  const auto& manifest = lease.avatar()->avatar->manifest();
+  const Rational fps = options.session.fps.value_or(manifest.fps);
+  return {lease.name(),
+          version,
+          static_cast<int>(options.codec),
+          options.session.width.value_or(manifest.width),
+          options.session.height.value_or(manifest.height),
+          fps.num,
+          fps.den};
 }
 
 }  // namespace
@@ -83,15 +53,32 @@ SpeechHost::~SpeechHost() {
   gone_.wait(lock, [&] { return present_ == 0; });
 }
 
-Result<double> SpeechHost::SecondsPerFrame(const AvatarRegistry::Lease& lease) {
+Result<SpeechHost::Probe> SpeechHost::ProbeOf(const std::string& name,
+                                              const AvatarRegistry::Loaded& avatar) {
   {
     const std::lock_guard lock(mu_);
-    const auto known = seconds_per_frame_.find(lease.name());
-    if (lease.was_loaded() && known != seconds_per_frame_.end()) return known->second;
+    const auto known = probes_.find(name);
+    if (known != probes_.end() && known->second.avatar.lock() == avatar) return known->second;
   }
-  LC_ASSIGN_OR_RETURN(const double seconds, MeasureFrame(*parts_.engine, lease.avatar()));
+  LC_ASSIGN_OR_RETURN(const AvatarCost cost, ProbeAvatar(*parts_.engine, avatar));
   const std::lock_guard lock(mu_);
-  return seconds_per_frame_[lease.name()] = seconds;
+  return probes_[name] = Probe{avatar, ++newest_probe_, cost};
+}
+
+Result<double> SpeechHost::StartCost(const std::string& name, const AvatarRegistry::Loaded& avatar,
+                                     const StreamOptions& options) {
+  LC_ASSIGN_OR_RETURN(const Probe probe, ProbeOf(name, avatar));
+  return server::StartCost(probe.cost, *avatar, options);
+}
+
+double SpeechHost::FrameSeconds() const {
+  const double running = parts_.admission->report().frame_seconds;
+  if (running > 0) return running;
+  const std::lock_guard lock(mu_);
+  for (const auto& [name, probe] : probes_) {
+    if (probe.number == newest_probe_) return probe.cost.draw_seconds;
+  }
+  return 0;
 }
 
 Result<std::shared_ptr<SpeechStream>> SpeechHost::Open(const std::string& avatar,
@@ -99,15 +86,17 @@ Result<std::shared_ptr<SpeechStream>> SpeechHost::Open(const std::string& avatar
   StreamOptions options = asked;
   options.limit = parts_.limit;
   options.idle_limit = parts_.idle_limit;
-  if (parts_.admission->draining()) {
-    return Status(Code::kUnavailable, kShuttingDown);
-  }
-  LC_ASSIGN_OR_RETURN(AvatarRegistry::Lease lease, parts_.avatars->Acquire(avatar));
+  if (parts_.admission->draining()) return Status(Code::kUnavailable, kShuttingDown);
+  LC_RETURN_IF_ERROR(options.session.Validate());
   std::unique_ptr<Admission::Ticket> ticket;
   if (options.live) {
-    LC_ASSIGN_OR_RETURN(const double seconds, SecondsPerFrame(lease));
-    const Rational fps = options.session.fps.value_or(lease.avatar()->avatar->manifest().fps);
-    LC_ASSIGN_OR_RETURN(ticket, parts_.admission->Admit(fps.value(), seconds));
+    LC_ASSIGN_OR_RETURN(ticket, parts_.admission->Reserve());
+  }
+  LC_ASSIGN_OR_RETURN(AvatarRegistry::Lease lease, parts_.avatars->Acquire(avatar));
+  if (options.live) {
+    LC_ASSIGN_OR_RETURN(const Probe probe, ProbeOf(avatar, lease.avatar()));
+    LC_RETURN_IF_ERROR(ticket->Admit(ClassOf(lease, probe.number, options),
+                                     server::StartCost(probe.cost, *lease.avatar(), options)));
   }
   const StreamPlace place{parts_.engine,  &loop_,       &slow_,
                           parts_.metrics, parts_.clock, std::make_shared<Presence>(*this)};

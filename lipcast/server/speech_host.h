@@ -12,6 +12,7 @@
 #include "lipcast/server/avatar_registry.h"
 #include "lipcast/server/event_loop.h"
 #include "lipcast/server/speech_stream.h"
+#include "lipcast/server/stream_cost.h"
 
 namespace lipcast::server {
 
@@ -35,9 +36,13 @@ class SpeechHost {
   /// Loads the avatar if need be, and takes its time: call it on slow().
   Result<std::shared_ptr<SpeechStream>> Open(const std::string& avatar,
                                              const StreamOptions& options);
-  /// Worker time of one frame of a lent avatar, its mouth drawn and encoded as JPEG: measured once
-  /// for each load by a short run.
-  Result<double> SecondsPerFrame(const AvatarRegistry::Lease& lease);
+  /// Seconds of work that a second of speech is thought to need: from a probe of the avatar, once
+  /// for each load. Takes its time likewise.
+  Result<double> StartCost(const std::string& name, const AvatarRegistry::Loaded& avatar,
+                           const StreamOptions& options);
+  /// Work of one frame, in seconds: the mean of the live streams; without one what the newest probe
+  /// found; 0 before.
+  double FrameSeconds() const;
   Executor& slow() { return slow_; }
   const Parts& parts() const { return parts_; }
 
@@ -47,6 +52,13 @@ class SpeechHost {
 
  private:
   class Presence;
+  struct Probe {
+    std::weak_ptr<const pipeline::LoadedAvatar> avatar;
+    uint64_t number = 0;
+    AvatarCost cost;
+  };
+
+  Result<Probe> ProbeOf(const std::string& name, const AvatarRegistry::Loaded& avatar);
 
   const Parts parts_;
   mutable std::mutex mu_;
@@ -54,7 +66,8 @@ class SpeechHost {
   int present_ = 0;                                   // guarded by mu_: streams not gone for good
   bool closing_ = false;                              // guarded by mu_
   std::vector<std::weak_ptr<SpeechStream>> streams_;  // guarded by mu_
-  std::map<std::string, double> seconds_per_frame_;   // guarded by mu_
+  std::map<std::string, Probe> probes_;               // guarded by mu_: the newest of each name
+  uint64_t newest_probe_ = 0;                         // guarded by mu_
   EventLoop loop_;
   Executor slow_{2};
 };

@@ -10,6 +10,8 @@ namespace lipcast::server {
 namespace {
 
 constexpr double kDropPicturesAfterS = 2, kCutOffAfterS = 10;
+/// From the opening to frame 0 of a live stream: the workers may be at another's frame.
+constexpr auto kOpening = std::chrono::milliseconds(100);
 /// Answers to clears that may wait for the client beside the frames.
 constexpr int kClearedWaiting = 64;
 
@@ -44,7 +46,11 @@ std::string RgbaPixels(const PictureView& bgr) {
 
 SpeechStream::SpeechStream(const StreamPlace& place, AvatarRegistry::Lease lease,
                            std::unique_ptr<Admission::Ticket> ticket, const StreamOptions& options)
-    : place_(place), options_(options), lease_(std::move(lease)), ticket_(std::move(ticket)) {}
+    : place_(place),
+      options_(options),
+      lease_(std::move(lease)),
+      ticket_(std::move(ticket)),
+      meter_(options.session.fps.value_or(lease_.avatar()->avatar->manifest().fps).value()) {}
 
 Result<std::shared_ptr<SpeechStream>> SpeechStream::Create(
     const StreamPlace& place, AvatarRegistry::Lease lease,
@@ -62,13 +68,15 @@ Result<std::shared_ptr<SpeechStream>> SpeechStream::Create(
       });
   pipeline::SessionOptions session = options.session;
   session.pixels = options.codec == PictureCodec::kI420 ? PixelFormat::kI420 : PixelFormat::kBgr24;
+  session.yields = !options.live;
   session.wake = [weak = std::weak_ptr(stream)] {
     if (const auto alive = weak.lock()) alive->SchedulePump();
   };
   const auto& avatar = stream->lease_.avatar();
   if (options.live) {
-    LC_ASSIGN_OR_RETURN(stream->live_, pipeline::LiveSession::Create(*place.engine, avatar, session,
-                                                                     {}, place.clock->Now()));
+    LC_ASSIGN_OR_RETURN(stream->live_,
+                        pipeline::LiveSession::Create(*place.engine, avatar, session, {},
+                                                      place.clock->Now() + kOpening));
   } else {
     LC_ASSIGN_OR_RETURN(stream->session_, place.engine->Open(avatar, session));
   }
@@ -326,6 +334,9 @@ void SpeechStream::HandleFrame(pipeline::Frame& frame) {
   place_.metrics->Count("frames_total", 1);
   if (frame.speaking) place_.metrics->Count("frames_generated_total", 1);
   if (!frame.drawn) place_.metrics->Count("frames_late_total", 1);
+  const auto cost = meter_.OnFrame(speaking && (frame.speaking || !frame.drawn), frame.drawn,
+                                   session().work() + Nanoseconds(encoding_ns_.load()));
+  if (cost && ticket_) ticket_->Observe(*cost);
   size_t waiting = 0;
   {
     const std::lock_guard lock(mu_);
@@ -350,8 +361,9 @@ void SpeechStream::HandleFrame(pipeline::Frame& frame) {
   }
   // The frame's buffers are on loan to the task; the listener lives as long as the stream tells it.
   auto shown = std::make_shared<pipeline::Frame>(std::move(frame));
+  const TimePoint due = options_.live ? now : now + kBehindOthers;
   place_.engine->executor().Post(
-      place_.clock->Now(), [self = shared_from_this(), shown, out, now, listener = listener_](int) {
+      due, [self = shared_from_this(), shown, out, now, listener = listener_](int) {
         self->Show(*shown, *out);
         {
           const std::lock_guard lock(self->mu_);
@@ -386,6 +398,7 @@ Status SpeechStream::Encode(const PictureView& picture, std::string* out) const 
 
 /// On a worker.
 void SpeechStream::Show(pipeline::Frame& frame, Out& out) const {
+  const WorkTimer work(encoding_ns_, WorkClock::kThreadCpu);
   const TimePoint start = place_.clock->Now();
   const Status status = Contain([&] { return Encode(frame.picture, &out.event.picture); });
   out.event.repeated = !status.ok();  // out of memory: the client keeps what it shows

@@ -17,6 +17,7 @@
 #include "lipcast/server/admission.h"
 #include "lipcast/server/avatar_registry.h"
 #include "lipcast/server/event_loop.h"
+#include "lipcast/server/work_meter.h"
 
 namespace lipcast::server {
 
@@ -145,12 +146,14 @@ class SpeechStream : public std::enable_shared_from_this<SpeechStream> {
   size_t request_at_ = 0;                            // the loop's: bytes taken of its audio
   bool closed_ = false, ended_ = false;              // the loop's
   TimePoint pushed_{}, heard_{};  // the loop's: the request's arrival, that of an utterance's first
+  WorkMeter meter_;               // the loop's
   uint64_t heard_id_ = 0;         // the loop's: of the utterance heard last
   bool first_frame_due_ = false;  // the loop's: its first frame is waited for
   bool speaking_ = false;         // the loop's
   TimePoint armed_{};             // the loop's
   TimePoint last_said_{};         // the loop's: a request, a frame of speech
   std::atomic<bool> scheduled_ = false;
+  mutable std::atomic<int64_t> encoding_ns_ = 0;  // work of the workers, beside the session's
 
   mutable std::mutex mu_;
   std::deque<std::shared_ptr<Out>> out_;  // guarded by mu_
