@@ -79,6 +79,11 @@ double Admission::LoadLocked() const {
   return cost / options_.workers;
 }
 
+void Admission::SetMaxSessions(int max_sessions) {
+  const std::lock_guard lock(mu_);
+  options_.max_sessions = max_sessions;
+}
+
 void Admission::Drain() {
   const std::lock_guard lock(mu_);
   draining_ = true;

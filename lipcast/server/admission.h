@@ -70,6 +70,7 @@ class Admission {
   /// A place for a stream that is being opened; it counts from now on. kResourceExhausted at the
   /// limit; kUnavailable once Drain was called.
   Result<std::unique_ptr<Ticket>> Reserve();
+  void SetMaxSessions(int max_sessions);  ///< of those that come; running ones stay
   void Drain();
   bool draining() const;
   CapacityReport report() const;
@@ -87,7 +88,7 @@ class Admission {
   double LoadLocked() const;
   void ForgetUnused();
 
-  const AdmissionOptions options_;
+  AdmissionOptions options_;  // max_sessions guarded by mu_
   Metrics& metrics_;
   mutable std::mutex mu_;
   int sessions_ = 0;                      // guarded by mu_

@@ -1,6 +1,7 @@
 #include "lipcast/server/event_loop.h"
 
 #include <algorithm>
+#include <exception>
 #include <utility>
 
 namespace lipcast::server {
@@ -41,7 +42,12 @@ void EventLoop::Run() {
     Task task = std::move(heap_.back().task);
     heap_.pop_back();
     lock.unlock();
-    task();
+    try {
+      task();
+    } catch (const std::exception& error) {
+      if (on_escape_ == nullptr) throw;
+      on_escape_(error.what());
+    }
     task = nullptr;  // what it holds ends outside of the lock
     lock.lock();
   }

@@ -5,6 +5,7 @@
 #include <functional>
 #include <mutex>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "lipcast/base/clock.h"
@@ -12,13 +13,18 @@
 namespace lipcast::server {
 
 /// One thread for what must not wait: streams are moved on here, while workers draw and encode.
-/// Tasks run in the order posted, timers when due. A task must end within microseconds.
+/// Tasks run in the order posted, timers when due. A task must end within microseconds. What it
+/// throws is told to on_escape and the loop goes on (without one it ends the program).
 /// Thread: any. The destructor runs what was posted, drops the timers, joins.
 class EventLoop {
  public:
   using Task = std::function<void()>;
 
-  EventLoop() : thread_([this] { Run(); }) {}
+  /// Hears, on the loop's thread, what() of an exception that a task let out. Must not throw.
+  using OnEscape = std::function<void(const char* what)>;
+
+  explicit EventLoop(OnEscape on_escape = nullptr)
+      : on_escape_(std::move(on_escape)), thread_([this] { Run(); }) {}
   ~EventLoop();
   EventLoop(const EventLoop&) = delete;
   EventLoop& operator=(const EventLoop&) = delete;
@@ -37,6 +43,7 @@ class EventLoop {
   };
   void Run();
 
+  const OnEscape on_escape_;
   std::mutex mu_;
   std::condition_variable changed_;
   std::vector<Entry> heap_;  // guarded by mu_

@@ -4,7 +4,11 @@
 
 #include <atomic>
 #include <latch>
+#include <new>
+#include <stdexcept>
+#include <string>
 #include <thread>
+#include <vector>
 
 namespace lipcast::server {
 namespace {
@@ -51,6 +55,22 @@ TEST(EventLoop, ItsEndRunsWhatIsPostedAndDropsTimers) {
     });
   }
   EXPECT_EQ(ran, 2);
+}
+
+TEST(EventLoop, ATaskThatThrowsIsToldAndTheNextRuns) {
+  std::vector<std::string> told;
+  int ran = 0;
+  {
+    EventLoop loop([&](const char* what) { told.emplace_back(what); });
+    loop.Post([] { throw std::runtime_error("oh"); });
+    loop.Post([&] { ++ran; });
+    std::latch done(1);
+    loop.At(std::chrono::steady_clock::now(), [] { throw std::bad_alloc(); });
+    loop.At(std::chrono::steady_clock::now(), [&] { done.count_down(); });
+    done.wait();
+  }
+  EXPECT_EQ(told, (std::vector<std::string>{"oh", "std::bad_alloc"}));
+  EXPECT_EQ(ran, 1);
 }
 
 }  // namespace

@@ -6,6 +6,7 @@
 namespace lipcast::server {
 namespace {
 
+constexpr int kSlowThreads = 2;
 constexpr const char* kShuttingDown = "the server is shutting down";
 
 StreamClass ClassOf(const AvatarRegistry::Lease& lease, uint64_t version,
@@ -21,9 +22,27 @@ StreamClass ClassOf(const AvatarRegistry::Lease& lease, uint64_t version,
           fps.den};
 }
 
+std::function<void(const char*)> TellOfEscapes(const SpeechHost::Parts& parts) {
+  return [metrics = parts.metrics, log = parts.log](const char* what) {
+    metrics->Count("escaped_exceptions_total", 1);
+    log->Log(LogLevel::kError, "task_threw", {{"what", what}});
+  };
+}
+
 }  // namespace
 
-SpeechHost::SpeechHost(const Parts& parts) : parts_(parts) {}
+SpeechHost::SpeechHost(const Parts& parts)
+    : parts_(parts),
+      limit_(parts.limit),
+      idle_limit_(parts.idle_limit),
+      loop_(TellOfEscapes(parts)),
+      slow_(kSlowThreads, TellOfEscapes(parts)) {}
+
+void SpeechHost::SetLimits(std::chrono::seconds limit, std::chrono::seconds idle_limit) {
+  const std::lock_guard lock(mu_);
+  limit_ = limit;
+  idle_limit_ = idle_limit;
+}
 
 /// Counts a stream for as long as any of it may still touch the host.
 class SpeechHost::Presence {
@@ -84,8 +103,11 @@ double SpeechHost::FrameSeconds() const {
 Result<std::shared_ptr<SpeechStream>> SpeechHost::Open(const std::string& avatar,
                                                        const StreamOptions& asked) {
   StreamOptions options = asked;
-  options.limit = parts_.limit;
-  options.idle_limit = parts_.idle_limit;
+  {
+    const std::lock_guard lock(mu_);
+    options.limit = limit_;
+    options.idle_limit = idle_limit_;
+  }
   if (parts_.admission->draining()) return Status(Code::kUnavailable, kShuttingDown);
   LC_RETURN_IF_ERROR(options.session.Validate());
   std::unique_ptr<Admission::Ticket> ticket;

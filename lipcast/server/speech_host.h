@@ -43,6 +43,8 @@ class SpeechHost {
   /// Work of one frame, in seconds: the mean of the live streams; without one what the newest probe
   /// found; 0 before.
   double FrameSeconds() const;
+  /// Parts::limit and idle_limit of the streams that are opened from now on.
+  void SetLimits(std::chrono::seconds limit, std::chrono::seconds idle_limit);
   Executor& slow() { return slow_; }
   const Parts& parts() const { return parts_; }
 
@@ -68,8 +70,9 @@ class SpeechHost {
   std::vector<std::weak_ptr<SpeechStream>> streams_;  // guarded by mu_
   std::map<std::string, Probe> probes_;               // guarded by mu_: the newest of each name
   uint64_t newest_probe_ = 0;                         // guarded by mu_
+  std::chrono::seconds limit_, idle_limit_;           // guarded by mu_
   EventLoop loop_;
-  Executor slow_{2};
+  Executor slow_;
 };
 
 }  // namespace lipcast::server
