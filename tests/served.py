@@ -73,7 +73,9 @@ def serving(*options, preload="demo"):
             assert line, process.stderr.read()
             lines.append(line)
         text = "".join(lines)
-        ports = re.search(r"grpc  127.0.0.1:(\d+)\nhttp  http://127.0.0.1:(\d+)", text)
+        ports = re.search(
+            r"grpc  127.0.0.1:(\d+).*\nhttp  https?://127.0.0.1:(\d+)", text
+        )
         yield Served(process, int(ports[1]), int(ports[2]), text)
     finally:
         process.terminate()

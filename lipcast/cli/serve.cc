@@ -1,10 +1,12 @@
 #include "lipcast/cli/serve.h"
 
 #include <fmt/format.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <csignal>
 #include <cstdio>
 #include <cstring>
@@ -16,6 +18,7 @@
 #include "lipcast/cli/interrupt.h"
 #include "lipcast/cli/workplace.h"
 #include "lipcast/media/encoder_info.h"
+#include "lipcast/server/secrets.h"
 #include "lipcast/server/server.h"
 #include "lipcast/server/server_config.h"
 #include "lipcast/server/stream_log_sink.h"
@@ -69,6 +72,14 @@ void NotifySystemd(const char* message) {
   ::close(fd);
 }
 
+/// A connection is a descriptor, and the usual 1024 are soon gone.
+void AllowManyConnections() {
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  limit.rlim_cur = std::min<rlim_t>(limit.rlim_max, 65'536);
+  ::setrlimit(RLIMIT_NOFILE, &limit);
+}
+
 Result<server::ConfigSources> SourcesOf(const ServeArgs& args) {
   server::ConfigSources sources;
   if (!args.config.empty()) sources.file = args.config;
@@ -100,17 +111,18 @@ LogLevel LevelOf(const std::string& name) {
   return LogLevel::kInfo;
 }
 
-void Reload(const server::ConfigSources& sources, server::ServerConfig* running,
+void Reload(const server::ConfigSources& sources, server::Server& server,
             server::StreamLogSink& log) {
-  auto fresh = server::ReadConfig(sources);
-  if (!fresh.ok()) {
-    log.Log(LogLevel::kError, "config_not_reloaded", {{"why", fresh.status().message()}});
+  const auto fresh = server::ReadConfig(sources);
+  const auto left = fresh.ok() ? server.Reload(*fresh) : fresh.status();
+  if (!left.ok()) {
+    log.Log(LogLevel::kError, "config_not_reloaded", {{"why", left.status().message()}});
     return;
   }
-  for (const std::string& key : server::TakeReloadable(*fresh, running)) {
+  for (const std::string& key : *left) {
     log.Log(LogLevel::kWarning, "config_needs_restart", {{"key", key}});
   }
-  log.set_least(LevelOf(running->log_level));
+  log.set_least(LevelOf(fresh->log_level));
   log.Log(LogLevel::kInfo, "config_reloaded", {});
 }
 
@@ -124,10 +136,14 @@ int Serve(const ServeArgs& args) {
     return kExitOk;
   }
   if (args.check_config) {
+    const auto secrets = server::ReadSecrets(*config);
+    if (!secrets.ok()) return Fail(kExitUsage, secrets.status());
+    for (const std::string& warning : secrets->warnings) fmt::print("warning: {}\n", warning);
     fmt::print("the configuration is good\n");
     return kExitOk;
   }
 
+  AllowManyConnections();
   server::StreamLogOptions log_options;
   log_options.least = LevelOf(config->log_level);
   log_options.json = config->log_format == "json";
@@ -174,7 +190,7 @@ int Serve(const ServeArgs& args) {
   auto tidied = clock.Now();
   while (!Interrupted()) {
     std::this_thread::sleep_for(std::chrono::milliseconds(100));
-    if (std::exchange(reload_asked, 0) != 0) Reload(*sources, &*config, log);
+    if (std::exchange(reload_asked, 0) != 0) Reload(*sources, **server, log);
     if (clock.Now() - tidied > std::chrono::seconds(5)) {
       (*server)->Tidy();
       tidied = clock.Now();
@@ -207,7 +223,8 @@ void AddServe(CLI::App& app, int& exit_code) {
                    "KEY=VALUE of any key of the configuration, again and again")
       ->allow_extra_args(false);
   serve->add_flag("--print-config", args->print_config, "Print the whole configuration and end");
-  serve->add_flag("--check-config", args->check_config, "Check the configuration and end");
+  serve->add_flag("--check-config", args->check_config,
+                  "Check the configuration, its tokens and certificates, and end");
   serve->callback([args, &exit_code] { exit_code = Serve(*args); });
 }
 

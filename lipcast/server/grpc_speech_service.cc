@@ -15,9 +15,15 @@ namespace {
 /// The stream knows it through Link, which outlives both.
 class SpeakCall final : public grpc::ServerBidiReactor<v1::SpeakRequest, v1::SpeakResponse> {
  public:
-  SpeakCall(SpeechHost& host, int jpeg_quality)
+  /// `refused`: the call ends with it at once, unless it is OK.
+  SpeakCall(SpeechHost& host, int jpeg_quality, const Status& refused)
       : host_(host), jpeg_quality_(jpeg_quality), link_(std::make_shared<Link>(this)) {
-    StartRead(&request_);
+    if (refused.ok()) {
+      StartRead(&request_);
+    } else {
+      const std::lock_guard lock(mu_);
+      FinishLocked(refused);
+    }
   }
 
  private:
@@ -165,8 +171,8 @@ class SpeakCall final : public grpc::ServerBidiReactor<v1::SpeakRequest, v1::Spe
 }  // namespace
 
 grpc::ServerBidiReactor<v1::SpeakRequest, v1::SpeakResponse>* GrpcSpeechService::Speak(
-    grpc::CallbackServerContext*) {
-  return new SpeakCall(host_, jpeg_quality_);
+    grpc::CallbackServerContext* context) {
+  return new SpeakCall(host_, jpeg_quality_, access_.AllowOpen(AddressOfPeer(context->peer())));
 }
 
 }  // namespace lipcast::server

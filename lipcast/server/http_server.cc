@@ -1,144 +1,107 @@
 #include "lipcast/server/http_server.h"
 
-#include <boost/asio/ip/tcp.hpp>
-#include <boost/beast/core.hpp>
-#include <boost/beast/http.hpp>
-#include <boost/beast/websocket.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/beast/core/error.hpp>
 #include <thread>
 #include <utility>
+
+#include "lipcast/server/http_connection.h"
 
 namespace lipcast::server {
 namespace {
 
 namespace asio = boost::asio;
 namespace beast = boost::beast;
-namespace http = boost::beast::http;
 using tcp = asio::ip::tcp;
 
 constexpr int kMaxConnections = 1024;
-constexpr auto kSilence = std::chrono::seconds(30);
-constexpr uint32_t kMaxHeaderBytes = 8192;
+constexpr auto kAfterFailure = std::chrono::milliseconds(100);  // out of descriptors, mostly
 
-/// What the connections share; on the one thread.
-struct Hall {
-  Hall(SpeechHost& speech, const WebSocketOptions& options) : host(speech), sockets(options) {}
-  SpeechHost& host;
-  const WebSocketOptions sockets;
-  std::map<std::string, HttpServer::Handler> handlers;
-  int connections = 0;
-};
-
-class Connection final : public std::enable_shared_from_this<Connection> {
- public:
-  Connection(tcp::socket socket, Hall& hall) : stream_(std::move(socket)), hall_(hall) {
-    ++hall_.connections;
-  }
-  ~Connection() { --hall_.connections; }
-
-  void Read() {
-    parser_.emplace();
-    parser_->header_limit(kMaxHeaderBytes);
-    parser_->body_limit(0);
-    stream_.expires_after(kSilence);
-    http::async_read(
-        stream_, buffer_, *parser_, [self = shared_from_this()](beast::error_code error, size_t) {
-          if (!error) {
-            self->Answer(self->parser_->get());
-          } else if (error == http::error::header_limit || error == http::error::body_limit) {
-            self->Write({413, "text/plain", "the request is too large\n"}, false);
-          } else if (error.category() == beast::error_code(http::error::bad_method).category() &&
-                     error != http::error::end_of_stream) {
-            self->Write({400, "text/plain", "not an HTTP request\n"}, false);
-          }
-        });
-  }
-
- private:
-  void Answer(http::request<http::empty_body> request) {
-    if (beast::websocket::is_upgrade(request) && request.target() == "/v1/speak") {
-      if (OriginAllowed(request[http::field::origin], request[http::field::host])) {
-        SpeakOverWebSocket(std::move(stream_), std::move(request), hall_.host, hall_.sockets);
-      } else {
-        Write({403, "text/plain", "a page of another origin may not connect\n"}, false);
-      }
-      return;
+Result<std::shared_ptr<asio::ssl::context>> ContextOf(const TlsFiles& files) {
+  auto context = std::make_shared<asio::ssl::context>(asio::ssl::context::tls_server);
+  beast::error_code error;
+  SSL_CTX_set_min_proto_version(context->native_handle(), TLS1_2_VERSION);
+  SSL_CTX_set_session_cache_mode(context->native_handle(), SSL_SESS_CACHE_OFF);
+  SSL_CTX_set_options(context->native_handle(), SSL_OP_NO_TICKET | SSL_OP_NO_RENEGOTIATION);
+  context->use_certificate_chain(asio::buffer(files.certificate_chain), error);
+  if (!error) context->use_private_key(asio::buffer(files.key), asio::ssl::context::pem, error);
+  if (!error && !files.client_ca.empty()) {
+    context->add_certificate_authority(asio::buffer(files.client_ca), error);
+    if (!error) {
+      context->set_verify_mode(asio::ssl::verify_peer | asio::ssl::verify_fail_if_no_peer_cert,
+                               error);
     }
-    head_ = request.method() == http::verb::head;
-    if (request.method() != http::verb::get && !head_) {
-      Write({405, "text/plain", "want GET or HEAD\n"}, false);
-      return;
-    }
-    const std::string target(request.target());
-    const auto handler = hall_.handlers.find(target.substr(0, target.find('?')));
-    Write(handler == hall_.handlers.end() ? HttpAnswer{404, "text/plain", "no such page\n"}
-                                          : handler->second(),
-          request.keep_alive());
   }
-
-  void Write(HttpAnswer answer, bool keep_alive) {
-    response_ = {};
-    response_.result(static_cast<unsigned>(answer.code));
-    response_.set(http::field::content_type, answer.type);
-    response_.set(http::field::cache_control, "no-store");
-    response_.set("X-Content-Type-Options", "nosniff");
-    response_.keep_alive(keep_alive);
-    const size_t size = answer.body.size();
-    if (!head_) response_.body() = std::move(answer.body);
-    response_.content_length(size);
-    http::async_write(stream_, response_,
-                      [self = shared_from_this(), keep_alive](beast::error_code error, size_t) {
-                        if (error) return;
-                        if (keep_alive) {
-                          self->Read();
-                        } else {
-                          self->stream_.socket().shutdown(tcp::socket::shutdown_send, error);
-                        }
-                      });
-  }
-
-  beast::tcp_stream stream_;
-  Hall& hall_;
-  beast::flat_buffer buffer_{2 * kMaxHeaderBytes};
-  std::optional<http::request_parser<http::empty_body>> parser_;
-  http::response<http::string_body> response_;
-  bool head_ = false;
-};
+  if (error) return Status(Code::kInvalidArgument, "listen.tls_certificate: " + error.message());
+  return context;
+}
 
 }  // namespace
 
 struct HttpServer::State {
-  State(SpeechHost& host, const WebSocketOptions& sockets) : hall(host, sockets) {}
-  Hall hall;  // before io: connections that io still holds count down in it
+  HttpHall hall;  // before io, which holds connections that refer to it
   asio::io_context io{1};
   tcp::acceptor acceptor{io};
+  asio::steady_timer pause{io};
   std::thread thread;
 
   void Accept() {
     acceptor.async_accept([this](beast::error_code error, tcp::socket socket) {
       if (!acceptor.is_open()) return;
-      if (!error && hall.connections < kMaxConnections) {
-        std::make_shared<Connection>(std::move(socket), hall)->Read();
+      if (error) {
+        pause.expires_after(kAfterFailure);
+        pause.async_wait([this](beast::error_code stopped) {
+          if (!stopped) Accept();
+        });
+        return;
+      }
+      if (*hall.connections < kMaxConnections) {
+        beast::error_code ignored;
+        socket.set_option(tcp::no_delay(true), ignored);
+        ++*hall.connections;
+        std::shared_ptr<const void> place(nullptr, [count = hall.connections](auto) { --*count; });
+        std::make_shared<HttpConnection>(
+            HttpSocket(std::move(socket), hall.tls.get(), std::move(place)), hall)
+            ->Start();
       }
       Accept();
     });
+  }
+
+  void Run() {
+    while (true) {
+      try {
+        io.run();
+        return;
+      } catch (const std::exception&) {  // a handler's; its connection went with it
+        if (hall.options.metrics != nullptr) {
+          hall.options.metrics->Count("escaped_exceptions_total", 1);
+        }
+      }
+    }
   }
 };
 
 HttpServer::HttpServer(std::unique_ptr<State> state) : state_(std::move(state)) {}
 
-Result<std::unique_ptr<HttpServer>> HttpServer::Listen(const std::string& host, int port,
-                                                       std::map<std::string, Handler> handlers,
-                                                       SpeechHost& speech,
-                                                       const WebSocketOptions& sockets) {
-  auto state = std::make_unique<State>(speech, sockets);
-  state->hall.handlers = std::move(handlers);
+Result<std::unique_ptr<HttpServer>> HttpServer::Listen(HttpServerOptions options) {
+  auto state = std::make_unique<State>();
+  const std::string host = options.host;
+  const std::string port = std::to_string(options.port);
+  if (options.tls) {
+    LC_ASSIGN_OR_RETURN(state->hall.tls, ContextOf(*options.tls));
+  }
+  state->hall.options = std::move(options);
+  state->hall.gate = std::make_shared<HttpGate>(state->io);
+  LC_ASSIGN_OR_RETURN(state->hall.uploads, UploadFolder::Create());
+  state->hall.disk = std::make_unique<Executor>(1);
   beast::error_code error;
   const auto fail = [&] {
-    return Status(Code::kUnavailable,
-                  "http " + host + ":" + std::to_string(port) + ": " + error.message());
+    return Status(Code::kUnavailable, "http " + host + ":" + port + ": " + error.message());
   };
   tcp::resolver resolver(state->io);
-  const auto found = resolver.resolve(host, std::to_string(port), error);
+  const auto found = resolver.resolve(host, port, error);
   if (error) return fail();
   const tcp::endpoint endpoint = found.begin()->endpoint();
   state->acceptor.open(endpoint.protocol(), error);
@@ -147,13 +110,29 @@ Result<std::unique_ptr<HttpServer>> HttpServer::Listen(const std::string& host, 
   if (!error) state->acceptor.listen(asio::socket_base::max_listen_connections, error);
   if (error) return fail();
   state->Accept();
-  state->thread = std::thread([io = &state->io] { io->run(); });
+  state->thread = std::thread([raw = state.get()] { raw->Run(); });
   return std::unique_ptr<HttpServer>(new HttpServer(std::move(state)));
 }
 
 HttpServer::~HttpServer() {
-  state_->io.stop();
-  state_->thread.join();
+  State& state = *state_;
+  asio::post(state.io, [&state] {
+    const auto answering = state.hall.answering;
+    for (const auto& connection : answering) connection->Leave();
+    state.io.stop();
+  });
+  state.thread.join();
+  state.hall.gate->Close();  // replies drop from here on
+  state.hall.disk.reset();
+  state.hall.answering.clear();
+}
+
+Status HttpServer::SetTls(const TlsFiles& files) {
+  LC_ASSIGN_OR_RETURN(auto context, ContextOf(files));
+  asio::post(state_->io, [raw = state_.get(), context = std::move(context)]() mutable {
+    raw->hall.tls = std::move(context);
+  });
+  return {};
 }
 
 int HttpServer::port() const { return state_->acceptor.local_endpoint().port(); }

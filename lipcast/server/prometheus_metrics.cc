@@ -21,6 +21,7 @@ constexpr std::string_view kRefused = "metrics_refused_total";
 // clang-format off
 constexpr KnownMetric kKnown[] = {
     {"audio_seconds_total", kCounter, "Sound taken in by sessions, in seconds"},
+    {"auth_failures_total", kCounter, "Requests refused for their token, by reason"},
     {"av_skew_seconds", kGauge, "Largest distance between picture and sound of any session now"},
     {"avatar_evictions_total", kCounter, "Avatars unloaded to make room, or idle for too long"},
     {"avatar_load_failures_total", kCounter, "Avatar loads that failed"},

@@ -16,9 +16,12 @@
 #include "lipcast/server/grpc_avatar_health.h"
 #include "lipcast/server/grpc_avatars_service.h"
 #include "lipcast/server/grpc_compat_service.h"
+#include "lipcast/server/grpc_credentials.h"
 #include "lipcast/server/grpc_speech_service.h"
 #include "lipcast/server/http_server.h"
+#include "lipcast/server/secrets.h"
 #include "lipcast/server/speech_host.h"
+#include "lipcast/server/websocket_speech.h"
 
 namespace lipcast::server {
 namespace {
@@ -41,15 +44,8 @@ RegistryOptions RegistryOptionsOf(const ServerConfig& config, const ServerParts&
   return options;
 }
 
-Status NotThereYet(const ServerConfig& config) {
-  const std::pair<bool, const char*> wanted[] = {
-      {!config.tls_certificate.empty(), "listen.tls_certificate"},
-      {!config.tokens.empty(), "listen.tokens"},
-      {config.max_upload_bytes != ServerConfig{}.max_upload_bytes, "limits.upload_bytes"}};
-  for (const auto& [set, key] : wanted) {
-    if (set) return Status(Code::kUnimplemented, std::string(key) + ": not there yet");
-  }
-  return {};
+AccessControl::Limits AccessLimitsOf(const ServerConfig& config) {
+  return {config.opens_per_second, config.wrong_tokens_per_minute};
 }
 
 }  // namespace
@@ -68,7 +64,8 @@ struct Server::State {
         host({given.engine, &registry, &admission, given.metrics, given.log, given.clock,
               std::chrono::seconds(settings.max_session_seconds),
               std::chrono::seconds(settings.max_idle_seconds)}),
-        speech(host, settings.jpeg_quality),
+        access(AccessLimitsOf(settings), *given.clock, *given.metrics),
+        speech(host, access, settings.jpeg_quality),
         avatars(host),
         compat(host, {settings.jpeg_quality, settings.compat_frames == "raw", settings.max_avatars,
                       settings.queued_jobs, settings.provider == "cuda" ? settings.device : -1}),
@@ -80,6 +77,8 @@ struct Server::State {
   AvatarRegistry registry;
   Admission admission;
   SpeechHost host;
+  AccessControl access;
+  TlsSource tls;
   GrpcSpeechService speech;
   GrpcAvatarsService avatars;
   GrpcCompatService compat;
@@ -90,13 +89,41 @@ struct Server::State {
   std::vector<std::string> loaded;
 };
 
+/// What HTTP serves beside the WebSockets.
+std::vector<HttpRoute> Server::PagesOf(State& state) {
+  const auto page = [](std::string path, bool open, std::function<HttpAnswer()> answer) {
+    HttpRoute route{"GET", std::move(path),
+                    AnswerAtOnce([answer = std::move(answer)](const auto&) { return answer(); })};
+    route.open = open;
+    return route;
+  };
+  return {
+      page("/healthz", true,
+           [] {
+             return HttpAnswer{200, "text/plain", "ok\n", {}};
+           }),
+      page("/readyz", true,
+           [&state] {
+             return state.admission.draining() ? HttpAnswer{503, "text/plain", "draining\n", {}}
+                                               : HttpAnswer{200, "text/plain", "ready\n", {}};
+           }),
+      page("/metrics", false, [&state] {
+        return HttpAnswer{
+            200, std::string(PrometheusMetrics::kContentType), state.parts.metrics->Render(), {}};
+      })};
+}
+
 Server::Server(std::unique_ptr<State> state) : state_(std::move(state)) {}
 
 Result<std::unique_ptr<Server>> Server::Start(const ServerConfig& config,
                                               const ServerParts& parts) {
   LC_RETURN_IF_ERROR(config.Validate());
-  LC_RETURN_IF_ERROR(NotThereYet(config));
+  LC_ASSIGN_OR_RETURN(Secrets secrets, ReadSecrets(config));
   auto state = std::make_unique<State>(config, parts);
+  state->access.SetTokens(std::move(secrets.tokens));
+  for (const std::string& warning : secrets.warnings) {
+    parts.log->Log(LogLevel::kWarning, "security", {{"what", warning}});
+  }
   for (const std::string& name : config.preload) {
     const auto loaded = state->registry.Load(name);
     if (!loaded.ok() && loaded.status().code() == Code::kNotFound) {
@@ -114,11 +141,17 @@ Result<std::unique_ptr<Server>> Server::Start(const ServerConfig& config,
   grpc::reflection::InitProtoReflectionServerBuilderPlugin();
   grpc::ServerBuilder builder;
   const std::string address = fmt::format("{}:{}", config.host, config.grpc_port);
-  builder.AddListeningPort(address, grpc::InsecureServerCredentials(), &state->grpc_port);
+  const bool secure = secrets.tls.has_value();
+  if (secure) state->tls.Set(*secrets.tls);
+  const auto credentials = [&] {  // of each port its own: each keeps count of new certificates
+    return GuardedCredentials(state->access, secure ? &state->tls : nullptr,
+                              secure && !secrets.tls->client_ca.empty());
+  };
+  builder.AddListeningPort(address, credentials(), &state->grpc_port);
   int compat_port = -1;  // unless one is wanted
   const std::string compat_address = fmt::format("{}:{}", config.host, config.compat_port);
   if (config.compat_port != 0) {
-    builder.AddListeningPort(compat_address, grpc::InsecureServerCredentials(), &compat_port);
+    builder.AddListeningPort(compat_address, credentials(), &compat_port);
   }
   builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);  // a port in use is an error
   builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIME_MS, 30'000);
@@ -142,24 +175,23 @@ Result<std::unique_ptr<Server>> Server::Start(const ServerConfig& config,
   }
   state->health.Start(*state->grpc->GetHealthCheckService(), state->registry);
 
-  const std::map<std::string, HttpServer::Handler> pages = {
-      {"/healthz",
-       [] {
-         return HttpAnswer{200, "text/plain", "ok\n"};
-       }},
-      {"/readyz",
-       [raw = state.get()] {
-         return raw->admission.draining() ? HttpAnswer{503, "text/plain", "draining\n"}
-                                          : HttpAnswer{200, "text/plain", "ready\n"};
-       }},
-      {"/metrics", [raw = state.get()] {
-         return HttpAnswer{200, "text/plain; version=0.0.4; charset=utf-8",
-                           raw->parts.metrics->Render()};
-       }}};
-  LC_ASSIGN_OR_RETURN(
-      state->http,
-      HttpServer::Listen(config.host, config.http_port, pages, state->host,
-                         {config.jpeg_quality, static_cast<size_t>(config.max_message_bytes)}));
+  HttpServerOptions http;
+  http.host = config.host;
+  http.port = config.http_port;
+  http.origins.loopback_only = IsLoopback(config.host);
+  http.upload_bytes = static_cast<uint64_t>(config.max_upload_bytes);
+  http.origins.also = config.origins;
+  http.tls = std::move(secrets.tls);
+  http.access = &state->access;
+  http.metrics = parts.metrics;
+  LC_RETURN_IF_ERROR(http.router.Add(PagesOf(*state)));
+  http.upgrades["/v1/speak"] = [raw = state.get()](HttpSocket socket, UpgradeRequest request,
+                                                   const std::string&) {
+    SpeakOverWebSocket(
+        std::move(socket), std::move(request), raw->host,
+        {raw->config.jpeg_quality, static_cast<size_t>(raw->config.max_message_bytes)});
+  };
+  LC_ASSIGN_OR_RETURN(state->http, HttpServer::Listen(std::move(http)));
   return std::unique_ptr<Server>(new Server(std::move(state)));
 }
 
@@ -177,14 +209,37 @@ Server::~Server() {
   state.http.reset();
 }
 
+Result<std::vector<std::string>> Server::Reload(const ServerConfig& fresh) {
+  State& state = *state_;
+  ServerConfig merged = state.config;
+  std::vector<std::string> left = TakeReloadable(fresh, &merged);
+  LC_ASSIGN_OR_RETURN(Secrets secrets, ReadSecrets(merged));
+  if (secrets.tls) {
+    LC_RETURN_IF_ERROR(state.http->SetTls(*secrets.tls));
+    state.tls.Set(*std::move(secrets.tls));
+  }
+  for (const std::string& warning : secrets.warnings) {
+    state.parts.log->Log(LogLevel::kWarning, "security", {{"what", warning}});
+  }
+  state.config = std::move(merged);
+  state.access.SetTokens(std::move(secrets.tokens));
+  state.access.SetLimits(AccessLimitsOf(state.config));
+  state.admission.SetMaxSessions(state.config.max_sessions);
+  state.host.SetLimits(std::chrono::seconds(state.config.max_session_seconds),
+                       std::chrono::seconds(state.config.max_idle_seconds));
+  return left;
+}
+
 int Server::grpc_port() const { return state_->grpc_port; }
 int Server::http_port() const { return state_->http->port(); }
 
 std::string Server::Greeting() const {
   const State& state = *state_;
+  const bool secure = !state.config.tls_certificate.empty();
   std::string text =
-      fmt::format("grpc  {}:{}\nhttp  http://{}:{}/healthz /readyz /metrics, WebSocket /v1/speak\n",
-                  state.config.host, grpc_port(), state.config.host, http_port());
+      fmt::format("grpc  {}:{}{}\nhttp  {}://{}:{}/healthz /readyz /metrics, WebSocket /v1/speak\n",
+                  state.config.host, grpc_port(), secure ? " (TLS)" : "", secure ? "https" : "http",
+                  state.config.host, http_port());
   const double headroom = state.admission.report().headroom;  // nobody is there yet
   for (const std::string& name : state.loaded) {
     const auto entry = state_->registry.Get(name);

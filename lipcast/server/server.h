@@ -2,9 +2,11 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "lipcast/base/log.h"
 #include "lipcast/pipeline/engine.h"
+#include "lipcast/server/http_router.h"
 #include "lipcast/server/prometheus_metrics.h"
 #include "lipcast/server/server_config.h"
 
@@ -34,6 +36,11 @@ class Server {
   /// What it listens on, its avatars and its capacity, for people.
   std::string Greeting() const;
 
+  /// Takes over what `fresh` changes and may, with the files that the running configuration names:
+  /// tokens and certificates for new connections, limits for new sessions. Returns the keys that
+  /// wait for a restart. On an error nothing has changed.
+  Result<std::vector<std::string>> Reload(const ServerConfig& fresh);
+
   /// Not ready, no new session; true once the last one has ended.
   void BeginDrain();
   bool Drained() const;
@@ -42,6 +49,7 @@ class Server {
 
  private:
   struct State;
+  static std::vector<HttpRoute> PagesOf(State& state);
   explicit Server(std::unique_ptr<State> state);
   std::unique_ptr<State> state_;
 };

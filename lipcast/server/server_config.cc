@@ -1,8 +1,6 @@
 #include "lipcast/server/server_config.h"
 
-#include <arpa/inet.h>
 #include <fmt/format.h>
-#include <netinet/in.h>
 
 #include <algorithm>
 #include <cctype>
@@ -10,6 +8,7 @@
 #include <sstream>
 
 #include "lipcast/avatar/package_path.h"
+#include "lipcast/server/http_target.h"
 
 namespace lipcast::server {
 namespace {
@@ -140,6 +139,8 @@ std::vector<ConfigKey> MakeKeys() {
               "PEM file; clients must show a certificate of it"),
       Reloads(TextKey("listen.tokens", &C::tokens,
                       "a file of bearer tokens, one a line; empty: none asked for")),
+      ListKey("listen.origins", &C::origins,
+              "pages that may connect beside the server's own: https://app.example"),
       NumberKey("limits.message_bytes", &C::max_message_bytes, 1 << 16, kGiB, "one message"),
       NumberKey("limits.upload_bytes", &C::max_upload_bytes, 1 << 16, 64 * kGiB, "one upload"),
       Reloads(NumberKey("limits.sessions", &C::max_sessions, 0, 100'000,
@@ -148,6 +149,10 @@ std::vector<ConfigKey> MakeKeys() {
                         "how long a session may last; 0: for ever")),
       Reloads(NumberKey("limits.idle_seconds", &C::max_idle_seconds, 0, kYear,
                         "how long a session may hear nothing; 0: for ever")),
+      Reloads(NumberKey("limits.opens_per_second", &C::opens_per_second, 0, 100'000,
+                        "sessions one address may open, twice as many at once; 0: any number")),
+      Reloads(NumberKey("limits.wrong_tokens_per_minute", &C::wrong_tokens_per_minute, 0, 100'000,
+                        "HTTP: more from one address shut it out for a while; 0: any number")),
       NumberKey("limits.queued_jobs", &C::queued_jobs, 0, 100'000,
                 "renders and old clients' requests that wait; more are refused"),
       NumberKey("limits.drain_seconds", &C::drain_seconds, 0, 86'400,
@@ -253,14 +258,6 @@ std::string KeyOfEnvironment(const std::string& name) {
   return "";
 }
 
-bool IsLoopback(const std::string& host) {
-  in_addr four{};
-  in6_addr six{};
-  if (inet_pton(AF_INET, host.c_str(), &four) == 1) return ntohl(four.s_addr) >> 24 == 127;
-  if (inet_pton(AF_INET6, host.c_str(), &six) == 1) return IN6_IS_ADDR_LOOPBACK(&six);
-  return host == "localhost";
-}
-
 std::string Trimmed(const std::string& text) {
   const size_t first = text.find_first_not_of(" \t");
   return first == std::string::npos ? ""
@@ -293,6 +290,14 @@ Status ServerConfig::Validate() const {
     return Refuse("listen.host", host,
                   "a loopback address, or TLS (listen.tls_certificate, listen.tls_key), or "
                   "listen.insecure = true");
+  }
+  for (const std::string& origin : origins) {
+    const size_t at = origin.find("://");
+    const bool good = at != std::string::npos && at > 0 && at + 3 < origin.size() &&
+                      origin.find_first_of("/ *?#@", at + 3) == std::string::npos;
+    if (!good) {
+      return Refuse("listen.origins", InQuotes(origin), "scheme://host or scheme://host:port");
+    }
   }
   for (const int port : {grpc_port, compat_port}) {
     if (port != 0 && port == http_port) {

@@ -25,14 +25,17 @@ struct ServerConfig {
   bool insecure = false;  ///< may listen beyond loopback without TLS
   std::string tls_certificate, tls_key, tls_client_ca;  ///< PEM files; a client CA demands mTLS
   std::string tokens;  ///< a file of bearer tokens, one a line; empty: none are asked for
+  std::vector<std::string> origins;  ///< pages that may connect, beside the server's own
 
   // limits
   int64_t max_message_bytes = 100 << 20;
   int64_t max_upload_bytes = 512 << 20;
   int max_sessions = 0;                                  ///< 0: the measured headroom alone decides
   int max_session_seconds = 0, max_idle_seconds = 3600;  ///< 0: no limit
-  int queued_jobs = 100;   ///< renders and old clients' requests that wait for their turn
-  int drain_seconds = 30;  ///< how long SIGTERM waits for running sessions
+  int opens_per_second = 100;        ///< sessions that one address may open; 0: no limit
+  int wrong_tokens_per_minute = 30;  ///< that one address may show over HTTP; 0: no limit
+  int queued_jobs = 100;             ///< renders and old clients' requests that wait for their turn
+  int drain_seconds = 30;            ///< how long SIGTERM waits for running sessions
 
   // engine
   int workers = 0;  ///< 0: one a core

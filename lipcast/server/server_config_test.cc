@@ -354,6 +354,18 @@ TEST(ServerConfig, TlsTakesACertificateAndItsKeyTogether) {
   EXPECT_THAT(config.Validate().message(), HasSubstr("listen.tls_client_ca"));
 }
 
+TEST(ServerConfig, OriginsAreASchemeAndAHost) {
+  ServerConfig config;
+  config.origins = {"https://app.example", "http://localhost:3000"};
+  EXPECT_EQ(config.Validate(), Status());
+  for (const char* bad : {"*", "app.example", "https://", "https://app.example/",
+                          "https://*.example", "://app.example", "https://me@app.example"}) {
+    config.origins = {"https://app.example", bad};
+    EXPECT_THAT(config.Validate().message(),
+                HasSubstr(std::string("listen.origins = '") + bad + "'"));
+  }
+}
+
 TEST(ServerConfig, PortsMayNotCollideUnlessAnyWillDo) {
   ServerConfig config;
   config.http_port = config.grpc_port;

@@ -4,6 +4,7 @@
 
 #include <boost/asio/dispatch.hpp>
 #include <boost/asio/post.hpp>
+#include <boost/asio/steady_timer.hpp>
 #include <boost/beast/core.hpp>
 #include <boost/beast/websocket.hpp>
 #include <memory>
@@ -17,21 +18,21 @@ namespace {
 
 namespace asio = boost::asio;
 namespace beast = boost::beast;
-namespace http = boost::beast::http;
 namespace websocket = boost::beast::websocket;
 
 constexpr size_t kWriteBufferBytes = 64 << 10;
+constexpr auto kOpenTime = std::chrono::seconds(10);
 constexpr size_t kMaxReasonBytes = 120;  // a close frame has 123
 
 class Session final : public StreamListener, public std::enable_shared_from_this<Session> {
  public:
-  Session(beast::tcp_stream stream, SpeechHost& host, const WebSocketOptions& options)
-      : socket_(std::move(stream)), host_(host), options_(options) {
-    beast::error_code ignored;
-    beast::get_lowest_layer(socket_).socket().set_option(asio::ip::tcp::no_delay(true), ignored);
-  }
+  Session(HttpSocket socket, SpeechHost& host, const WebSocketOptions& options)
+      : socket_(std::move(socket)),
+        open_timer_(socket_.get_executor()),
+        host_(host),
+        options_(options) {}
 
-  void Accept(http::request<http::empty_body> request) {
+  void Accept(UpgradeRequest request) {
     beast::get_lowest_layer(socket_).expires_never();
     auto timeout = websocket::stream_base::timeout::suggested(beast::role_type::server);
     timeout.keep_alive_pings = true;
@@ -42,7 +43,9 @@ class Session final : public StreamListener, public std::enable_shared_from_this
     socket_.read_message_max(options_.message_bytes);
     request_head_ = std::move(request);
     socket_.async_accept(request_head_, [self = shared_from_this()](beast::error_code error) {
-      if (!error) self->Read();
+      if (error) return;
+      self->WaitForOpen();
+      self->Read();
     });
   }
 
@@ -54,6 +57,13 @@ class Session final : public StreamListener, public std::enable_shared_from_this
   }
 
  private:
+  void WaitForOpen() {
+    open_timer_.expires_after(kOpenTime);
+    open_timer_.async_wait([self = shared_from_this()](beast::error_code stopped) {
+      if (!stopped) self->Close(Status(Code::kDeadlineExceeded, "no open within 10 s"));
+    });
+  }
+
   void Read() {
     if (closing_) return;
     buffer_.clear();
@@ -70,6 +80,7 @@ class Session final : public StreamListener, public std::enable_shared_from_this
 
   void Leave(const char* why) {
     closing_ = true;
+    open_timer_.cancel();
     if (stream_) stream_->Cancel(Status(Code::kCancelled, why));
     stream_.reset();  // it holds us
   }
@@ -99,6 +110,7 @@ class Session final : public StreamListener, public std::enable_shared_from_this
   }
 
   void Open(const v1::SpeakRequest& request) {
+    open_timer_.cancel();
     if (!request.has_open()) {
       Close(Status(Code::kInvalidArgument, "the first request: want open"));
       return;
@@ -165,6 +177,7 @@ class Session final : public StreamListener, public std::enable_shared_from_this
 
   void Close(const Status& why) {
     if (std::exchange(closing_, true)) return;
+    open_timer_.cancel();
     if (stream_) stream_->Cancel(why);
     stream_.reset();  // it holds us
     reason_.code = why.ok() ? websocket::close_code::normal : websocket::close_code::policy_error;
@@ -175,10 +188,11 @@ class Session final : public StreamListener, public std::enable_shared_from_this
     socket_.async_close(reason_, [self = shared_from_this()](beast::error_code) {});
   }
 
-  websocket::stream<beast::tcp_stream> socket_;
+  websocket::stream<HttpSocket> socket_;
+  boost::asio::steady_timer open_timer_;
   SpeechHost& host_;
   const WebSocketOptions options_;
-  http::request<http::empty_body> request_head_;
+  UpgradeRequest request_head_;
   beast::flat_buffer buffer_;
   std::shared_ptr<SpeechStream> stream_;
   std::string out_;
@@ -188,15 +202,9 @@ class Session final : public StreamListener, public std::enable_shared_from_this
 
 }  // namespace
 
-bool OriginAllowed(std::string_view origin, std::string_view host) {
-  if (origin.empty()) return true;
-  const size_t at = origin.find("://");
-  return at != std::string_view::npos && !host.empty() && origin.substr(at + 3) == host;
-}
-
-void SpeakOverWebSocket(beast::tcp_stream stream, http::request<http::empty_body> request,
-                        SpeechHost& host, const WebSocketOptions& options) {
-  std::make_shared<Session>(std::move(stream), host, options)->Accept(std::move(request));
+void SpeakOverWebSocket(HttpSocket socket, UpgradeRequest request, SpeechHost& host,
+                        const WebSocketOptions& options) {
+  std::make_shared<Session>(std::move(socket), host, options)->Accept(std::move(request));
 }
 
 }  // namespace lipcast::server

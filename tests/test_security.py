@@ -1,0 +1,592 @@
+"""Who may come in: tokens, TLS, origins and limits of `lipcast serve`, against the real binary."""
+
+import http.client
+import json
+import os
+import resource
+import signal
+import socket
+import ssl
+import subprocess
+import threading
+import time
+
+import grpc
+import pytest
+from websockets.exceptions import InvalidStatus
+from websockets.sync.client import connect
+
+from tests import lab
+from tests.served import (
+    frames_of,
+    pcm,
+    requests_of,
+    serving,
+    speak,
+    wait_until,
+)
+
+TOKEN, OTHER = "right-token-0123456789", "wrong-token-0123456789"
+BEARER = {"Authorization": f"Bearer {TOKEN}"}
+UNLIMITED = ("--set", "limits.wrong_tokens_per_minute=0")
+
+
+def token_file(folder, *tokens):
+    path = folder / "tokens"
+    path.write_text("# of the tests\n" + "".join(f"{one}\n" for one in tokens))
+    path.chmod(0o600)
+    return path
+
+
+@pytest.fixture(scope="module")
+def guarded(tmp_path_factory):
+    tokens = token_file(
+        tmp_path_factory.mktemp("tokens"), TOKEN, "another-one-0123456789"
+    )
+    with serving("--set", f"listen.tokens={tokens}", *UNLIMITED) as server:
+        yield server
+
+
+def fetch(server, path, method="GET", headers=(), body=None, context=None):
+    """Code, headers and body, whatever they are."""
+    if context is None:
+        link = http.client.HTTPConnection("127.0.0.1", server.http_port, timeout=20)
+    else:
+        link = http.client.HTTPSConnection(
+            "127.0.0.1", server.http_port, timeout=20, context=context
+        )
+    try:
+        link.request(method, path, body=body, headers=dict(headers))
+        answer = link.getresponse()
+        return answer.status, dict(answer.getheaders()), answer.read()
+    finally:
+        link.close()
+
+
+def raw_exchange(server, text, limit_s=20):
+    """What comes back for bytes that no client library would send, until the server closes."""
+    with socket.create_connection(
+        ("127.0.0.1", server.http_port), timeout=limit_s
+    ) as link:
+        link.sendall(text)
+        found = b""
+        while piece := link.recv(65536):
+            found += piece
+        return found
+
+
+def every_method(wire):
+    """(path, whether it streams) of all that gRPC serves but the health service."""
+    messages, _ = wire
+    for service in messages.DESCRIPTOR.services_by_name.values():
+        for method in service.methods:
+            yield f"/{service.full_name}/{method.name}"
+    for name in (
+        "InferBatchComposite",
+        "ListModels",
+        "LoadModel",
+        "UnloadModel",
+        "GetModelStats",
+        "Health",
+    ):
+        yield f"/monolithic.MonolithicService/{name}"
+    yield "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo"
+    yield "/lipcast.v1.Nothing/AtAll"
+
+
+def call_code(channel, path, token=None):
+    metadata = [("authorization", f"Bearer {token}")] if token else []
+    try:
+        list(channel.stream_stream(path)(iter([b""]), metadata=metadata, timeout=20))
+    except grpc.RpcError as error:
+        return error.code()
+    return grpc.StatusCode.OK
+
+
+@pytest.mark.parametrize("token", [None, OTHER, TOKEN[:-1], TOKEN + "x"])
+def test_every_grpc_method_is_refused_without_the_right_token(guarded, wire, token):
+    paths = list(every_method(wire))
+    assert len(paths) > 12
+    for path in paths:
+        code = call_code(guarded.channel, path, token)
+        assert code == grpc.StatusCode.UNAUTHENTICATED, path
+
+
+def test_the_right_token_opens_every_grpc_method(guarded, wire):
+    for path in every_method(wire):
+        code = call_code(guarded.channel, path, TOKEN)
+        assert code != grpc.StatusCode.UNAUTHENTICATED, path
+    messages, services = wire
+    info = services.ServerStub(guarded.channel).GetInfo(
+        messages.GetInfoRequest(), metadata=[("authorization", f"Bearer {TOKEN}")]
+    )
+    assert info.version
+
+
+def test_health_is_open_to_all(guarded):
+    check = guarded.channel.unary_unary("/grpc.health.v1.Health/Check")
+    assert check(b"", timeout=20) == b"\x08\x01"  # serving
+    for path in ("/healthz", "/readyz"):
+        assert fetch(guarded, path)[0] == 200
+
+
+@pytest.mark.parametrize(
+    "path, method",
+    [
+        ("/metrics", "GET"),
+        ("/nowhere", "GET"),
+        ("/v1/avatars", "GET"),
+        ("/v1/session-tokens", "POST"),
+        ("/v1/speak", "GET"),
+        ("/healthz", "DELETE"),
+    ],
+)
+def test_every_http_path_but_health_asks_for_a_token(guarded, path, method):
+    for headers in ({}, {"Authorization": f"Bearer {OTHER}"}, {"Authorization": "x"}):
+        code, found, body = fetch(guarded, path, method, headers)
+        assert code == 401 and found["WWW-Authenticate"] == "Bearer"
+        assert json.loads(body)["code"] == "UNAUTHENTICATED"
+    assert fetch(guarded, path, method, BEARER)[0] != 401
+
+
+def ws_code(server, query="", **options):
+    try:
+        with connect(f"ws://127.0.0.1:{server.http_port}/v1/speak{query}", **options):
+            return 101
+    except InvalidStatus as refused:
+        return refused.response.status_code
+
+
+def new_session_token(server):
+    code, _, body = fetch(server, "/v1/session-tokens", "POST", BEARER)
+    answer = json.loads(body)
+    assert code == 200 and answer["expires_in_seconds"] == 60
+    assert len(bytes.fromhex(answer["token"])) == 32
+    return answer["token"]
+
+
+def test_a_websocket_asks_for_a_header_or_a_session_token_that_is_good_once(guarded):
+    assert ws_code(guarded) == 401
+    assert ws_code(guarded, additional_headers=BEARER) == 101
+    token = new_session_token(guarded)
+    assert token != new_session_token(guarded)
+    assert ws_code(guarded, f"?token={token}") == 101
+    assert ws_code(guarded, f"?token={token}") == 401
+    assert ws_code(guarded, f"?token={TOKEN}") == 401
+    assert ws_code(guarded, "?other=1", additional_headers=BEARER) == 400
+    code = fetch(guarded, f"/metrics?token={new_session_token(guarded)}")[0]
+    assert code == 401
+
+
+def test_tokens_stand_in_no_log_and_no_metric(tmp_path, wire):
+    tokens = token_file(tmp_path, TOKEN)
+    tokens.chmod(0o644)
+    with serving(
+        "--set", f"listen.tokens={tokens}", "--log-level", "debug", *UNLIMITED
+    ) as server:
+        session = new_session_token(server)
+        assert ws_code(server, f"?token={session}") == 101
+        call_code(server.channel, "/lipcast.v1.Server/GetInfo", OTHER)
+        fetch(server, "/metrics", headers={"Authorization": f"Bearer {OTHER}"})
+        metrics = fetch(server, "/metrics", headers=BEARER)[2].decode()
+        assert 'lipcast_auth_failures_total{reason="wrong"} 2' in metrics
+        server.process.terminate()
+        _, log = server.process.communicate(timeout=20)
+    assert "others may read or write it: want mode 0600" in log
+    for secret in (TOKEN, OTHER, session):
+        assert secret not in log + metrics
+
+
+def test_wrong_tokens_shut_an_address_out(tmp_path):
+    tokens = token_file(tmp_path, TOKEN)
+    with serving(
+        "--set", f"listen.tokens={tokens}", "--set", "limits.wrong_tokens_per_minute=5"
+    ) as server:
+        wrong = {"Authorization": f"Bearer {OTHER}"}
+        codes = [fetch(server, "/metrics", headers=wrong)[0] for _ in range(8)]
+        assert codes == [401] * 5 + [429] * 3
+        code, headers, body = fetch(server, "/metrics", headers=BEARER)
+        assert code == 429 and headers["Retry-After"]
+        assert json.loads(body)["code"] == "RESOURCE_EXHAUSTED"
+        assert fetch(server, "/healthz")[0] == 200
+
+
+def test_an_address_that_opens_too_fast_is_refused(wire):
+    with serving("--set", "limits.opens_per_second=1") as server:
+        codes = [ws_code(server) for _ in range(10)]
+        assert codes[:2] == [101, 101] and 429 in codes
+        path = "/lipcast.v1.Speech/Speak"
+        codes = [call_code(server.channel, path) for _ in range(10)]
+        assert grpc.StatusCode.RESOURCE_EXHAUSTED in codes
+
+
+@pytest.mark.parametrize(
+    "text, says",
+    [
+        ("", "has no token"),
+        ("# nothing\n", "has no token"),
+        ("short\n", "line 1: want 16"),
+        ("a b c d e f g h i j k l m n\n", "line 1: want 16"),
+        (None, "want a file"),
+    ],
+)
+def test_a_token_file_that_is_none_is_one_line(tmp_path, text, says):
+    tokens = tmp_path / "tokens"
+    if text is not None:
+        tokens.write_text(text)
+    for check in ([], ["--check-config"]):
+        done = lab.lipcast(
+            "serve", *check, "--set", f"listen.tokens={tokens}", ok=False
+        )
+        assert done.code in (2, 3)
+        assert done.stderr.startswith("lipcast: listen.tokens: ")
+        assert says in done.stderr and done.stderr.count("\n") == 1
+
+
+# TLS: an authority of our own, a server and two clients, one of them nobody's.
+
+
+def openssl(*arguments, cwd):
+    subprocess.run(
+        ["openssl", *map(str, arguments)], cwd=cwd, check=True, capture_output=True
+    )
+
+
+def issue(folder, name, authority, *, days="2"):
+    openssl("req", "-newkey", "rsa:2048", "-nodes", "-subj", f"/CN={name}",
+            "-keyout", f"{name}.key", "-out", f"{name}.csr", cwd=folder)  # fmt: skip
+    (folder / "names").write_text("subjectAltName=IP:127.0.0.1,DNS:localhost\n")
+    openssl("x509", "-req", "-in", f"{name}.csr", "-CA", f"{authority}.pem",
+            "-CAkey", f"{authority}.key", "-CAcreateserial", "-days", days,
+            "-extfile", "names", "-out", f"{name}.pem", cwd=folder)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def keys(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("keys")
+    for name in ("authority", "stranger"):
+        openssl("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", f"/CN={name}",
+                "-keyout", f"{name}.key", "-out", f"{name}.pem", "-days", "2",
+                cwd=folder)  # fmt: skip
+    issue(folder, "server", "authority")
+    issue(folder, "renewed", "authority")
+    issue(folder, "client", "authority")
+    issue(folder, "impostor", "stranger")
+    issue(folder, "old", "authority", days="-1")
+    return folder
+
+
+def tls_options(keys, name="server", ca=False):
+    options = ["--set", f"listen.tls_certificate={keys / name}.pem"]
+    options += ["--set", f"listen.tls_key={keys / name}.key"]
+    if ca:
+        options += ["--set", f"listen.tls_client_ca={keys / 'authority.pem'}"]
+    return options
+
+
+def trusting(keys, client=None):
+    context = ssl.create_default_context(cafile=keys / "authority.pem")
+    if client:
+        context.load_cert_chain(keys / f"{client}.pem", keys / f"{client}.key")
+    return context
+
+
+def secure_channel(server, keys, client=None):
+    pem = [None, None]
+    if client:
+        pem = [(keys / f"{client}.{kind}").read_bytes() for kind in ("key", "pem")]
+    credentials = grpc.ssl_channel_credentials(
+        (keys / "authority.pem").read_bytes(), *pem
+    )
+    return grpc.secure_channel(f"127.0.0.1:{server.grpc_port}", credentials)
+
+
+def info_code(channel, wire):
+    messages, services = wire
+    try:
+        services.ServerStub(channel).GetInfo(messages.GetInfoRequest(), timeout=10)
+    except grpc.RpcError as error:
+        return error.code()
+    return grpc.StatusCode.OK
+
+
+def serial_of(port, context):
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as plain:
+        with context.wrap_socket(plain, server_hostname="127.0.0.1") as link:
+            return link.getpeercert()["serialNumber"], link.version()
+
+
+def test_tls_on_both_ports_with_the_same_session(keys, wire):
+    with serving(*tls_options(keys)) as server:
+        assert "(TLS)" in server.greeting and "https://" in server.greeting
+        assert fetch(server, "/healthz", context=trusting(keys))[0] == 200
+        assert serial_of(server.http_port, trusting(keys))[1] == "TLSv1.3"
+        assert info_code(secure_channel(server, keys), wire) == grpc.StatusCode.OK
+        assert info_code(server.channel, wire) == grpc.StatusCode.UNAVAILABLE
+        old = trusting(keys)
+        old.minimum_version = ssl.TLSVersion.MINIMUM_SUPPORTED
+        old.maximum_version = ssl.TLSVersion.TLSv1_1
+        for port in (server.http_port, server.grpc_port):
+            with pytest.raises((ssl.SSLError, OSError)):
+                serial_of(port, old)
+        audio, rate = pcm()
+        audio = audio[: rate * 2]
+        url = f"wss://127.0.0.1:{server.http_port}/v1/speak"
+        sound = b""
+        with connect(url, ssl=trusting(keys), max_size=100 << 20) as link:
+            for request in requests_of(wire, audio, rate, 8000, file_pace=True):
+                link.send(request.SerializeToString())
+            for message in link:
+                answer = wire[0].SpeakResponse.FromString(message)
+                sound += answer.frame.sound
+        assert sound == audio
+        for junk in (b"GET / HTTP/1.1\r\n\r\n", os.urandom(4096), b"\x16\x03\x01\x02"):
+            for port in (server.http_port, server.grpc_port):
+                with socket.create_connection(("127.0.0.1", port), timeout=5) as link:
+                    link.sendall(junk)
+        assert fetch(server, "/healthz", context=trusting(keys))[0] == 200
+
+
+def test_a_client_ca_asks_for_a_certificate_of_it(keys, wire):
+    with serving(*tls_options(keys, ca=True)) as server:
+        assert fetch(server, "/metrics", context=trusting(keys, "client"))[0] == 200
+        ok = info_code(secure_channel(server, keys, "client"), wire)
+        assert ok == grpc.StatusCode.OK
+        for client in (None, "impostor"):
+            with pytest.raises((ssl.SSLError, OSError, http.client.HTTPException)):
+                fetch(server, "/healthz", context=trusting(keys, client))
+            refused = info_code(secure_channel(server, keys, client), wire)
+            assert refused == grpc.StatusCode.UNAVAILABLE
+
+
+@pytest.mark.parametrize(
+    "certificate, key, says",
+    [
+        ("server.pem", "client.key", "listen.tls_key: {key}: is not the key of"),
+        ("nothing.pem", "server.key", "listen.tls_certificate: {certificate}: cannot"),
+        ("server.pem", "nothing.key", "listen.tls_key: {key}: cannot be read"),
+        ("server.key", "server.key", "want a certificate in PEM form"),
+        ("server.pem", "server.pem", "want a private key in PEM form"),
+    ],
+)
+def test_certificates_are_checked_at_the_start(keys, certificate, key, says):
+    files = {"certificate": keys / certificate, "key": keys / key}
+    options = [x for k, v in files.items() for x in ("--set", f"listen.tls_{k}={v}")]
+    done = lab.lipcast("serve", *options, ok=False)
+    assert done.code in (2, 3) and done.stderr.count("\n") == 1
+    assert says.format(**files) in done.stderr
+
+
+def test_a_certificate_that_has_expired_is_a_warning(keys):
+    done = lab.lipcast("serve", "--check-config", *tls_options(keys, "old"))
+    assert (
+        f"listen.tls_certificate: {keys / 'old.pem'}: has expired"
+        in done.stdout.decode()
+    )
+
+
+def test_beyond_loopback_wants_tls_or_an_explicit_word(keys):
+    done = lab.lipcast("serve", "--host", "0.0.0.0", ok=False)
+    assert done.code == 2 and "listen.insecure" in done.stderr
+    check = ("serve", "--check-config", "--host", "0.0.0.0")
+    assert (
+        "whoever reaches it" in lab.lipcast(*check, *tls_options(keys)).stdout.decode()
+    )
+    assert (
+        "warning"
+        not in lab.lipcast(*check, *tls_options(keys, ca=True)).stdout.decode()
+    )
+    assert lab.lipcast(*check, "--insecure").code == 0
+
+
+# What comes over the wire.
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "/../etc/passwd",
+        "/v1/../../etc/passwd",
+        "/%2e%2e/%2e%2e/etc/passwd",
+        "/v1/avatars/%2e%2e%2f%2e%2e%2fetc%2fpasswd",
+        "/v1/avatars/..%5c..%5cetc",
+        "/v1/avatars/%00",
+        "/v1/avatars/%c0%ae%c0%ae",
+        "/v1/avatars/a%0d%0aSet-Cookie:x",
+        "//etc/passwd",
+        "/%",
+        "/%zz",
+        "http://127.0.0.1/healthz",
+        "/metrics?x=1",
+        "/" + "a" * 5000,
+        "/" + "a/" * 100,
+    ],
+)
+def test_tricks_with_the_path_get_4xx(server, target):
+    request = f"GET {target} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+    answer = raw_exchange(server, request.encode())
+    assert answer.split()[1] in (b"400", b"404")
+    body = json.loads(answer.split(b"\r\n\r\n", 1)[1])
+    assert body["code"] in ("INVALID_ARGUMENT", "NOT_FOUND")
+    assert b"Set-Cookie" not in answer.split(b"\r\n\r\n")[0]
+
+
+def test_what_is_too_large_is_refused_before_it_is_read(server):
+    path = "/v1/session-tokens"
+    json_type = {"Content-Type": "application/json"}
+    code, _, body = fetch(server, path, "POST", json_type, b" " * (64 << 10))
+    assert code == 200
+    head = f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+    large = raw_exchange(server, f"{head}Content-Length: 99999999\r\n\r\n".encode())
+    assert b" 413 " in large.split(b"\r\n")[0]
+    chunks = b"2000\r\n" + b" " * 0x2000 + b"\r\n"
+    chunked = f"{head}Transfer-Encoding: chunked\r\n\r\n".encode() + chunks * 9
+    assert b" 413 " in raw_exchange(server, chunked).split(b"\r\n")[0]
+    header = b"GET /healthz HTTP/1.1\r\nX: " + b"x" * 9000 + b"\r\n\r\n"
+    assert b" 431 " in raw_exchange(server, header).split(b"\r\n")[0]
+
+
+def test_only_ones_own_and_listed_pages_may_ask(wire):
+    with serving("--set", "listen.origins=https://app.example") as server:
+        own = f"http://127.0.0.1:{server.http_port}"
+        assert ws_code(server, origin=own) == 101
+        assert ws_code(server, origin="https://app.example") == 101
+        for origin in ("https://evil.example", "http://app.example", "null"):
+            assert ws_code(server, origin=origin) == 403
+            headers = {"Origin": origin}
+            assert fetch(server, "/v1/session-tokens", "POST", headers)[0] == 403
+        rebound = {"Origin": "http://evil.example", "Host": "evil.example"}
+        assert fetch(server, "/v1/session-tokens", "POST", rebound)[0] == 403
+        code, found, _ = fetch(server, "/healthz", headers={"Origin": own})
+        assert code == 200 and "Access-Control-Allow-Origin" not in found
+        assert found["X-Content-Type-Options"] == "nosniff"
+
+
+def test_a_wrong_origin_in_the_configuration_is_refused():
+    done = lab.lipcast("serve", "--set", "listen.origins=*", ok=False)
+    assert done.code == 2 and "listen.origins = '*'" in done.stderr
+
+
+# SIGHUP.
+
+
+def reloaded(server, config, text):
+    """Writes the file, says SIGHUP and returns the line the server answers with."""
+    config.write_text(text)
+    server.process.send_signal(signal.SIGHUP)
+    while line := server.process.stderr.readline():
+        if " config_reloaded" in line or " config_not_reloaded" in line:
+            return line
+    return ""
+
+
+def test_sighup_takes_over_tokens_certificates_and_limits(tmp_path, keys, wire):
+    tokens = token_file(tmp_path, TOKEN)
+    pair = [tmp_path / "tls.pem", tmp_path / "tls.key"]
+
+    def install(name):
+        for target in pair:
+            target.write_bytes((keys / f"{name}{target.suffix}").read_bytes())
+
+    install("server")
+    base = f"listen: {{tls_certificate: {pair[0]}, tls_key: {pair[1]}, tokens: {tokens}}}\n"
+    config = tmp_path / "lipcast.yaml"
+    config.write_text(base)
+    context = trusting(keys)
+    with serving("--config", str(config)) as server:
+
+        def code(token):
+            headers = {"Authorization": f"Bearer {token}"}
+            return fetch(server, "/metrics", headers=headers, context=context)[0]
+
+        first = serial_of(server.http_port, context)
+        assert code(TOKEN) == 200 and code(OTHER) == 401
+
+        token_file(tmp_path, OTHER)
+        install("renewed")
+        limits = base + "limits: {sessions: 1, session_seconds: 3}\n"
+        assert " config_reloaded" in reloaded(server, config, limits)
+        assert code(TOKEN) == 401 and code(OTHER) == 200
+        renewed = serial_of(server.http_port, context)
+        assert renewed != first and serial_of(server.grpc_port, context) == renewed
+        messages, services = wire
+        opening = messages.SpeakRequest(open=messages.OpenSession(avatar="demo"))
+        bearer = [("authorization", f"Bearer {OTHER}")]
+        stub = services.SpeechStub(secure_channel(server, keys))
+
+        over = threading.Event()
+
+        def forever():
+            yield opening
+            over.wait(30)
+
+        call = stub.Speak(forever(), metadata=bearer, timeout=60)
+        next(call)
+        with pytest.raises(grpc.RpcError) as full:
+            list(stub.Speak(iter([opening]), metadata=bearer, timeout=60))
+        assert full.value.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
+        with pytest.raises(grpc.RpcError) as ended:
+            list(call)
+        over.set()
+        assert ended.value.code() == grpc.StatusCode.DEADLINE_EXCEEDED
+
+        for text, says in (
+            (base + "limits: {sessions: many}\n", "limits.sessions"),
+            (base.replace(str(tokens), "/nowhere"), "listen.tokens: /nowhere"),
+        ):
+            line = reloaded(server, config, text)
+            assert " config_not_reloaded" in line and says in line
+        pair[1].write_bytes((keys / "client.key").read_bytes())
+        assert "is not the key of" in reloaded(server, config, base)
+        assert code(OTHER) == 200
+        assert serial_of(server.http_port, context) == renewed
+
+
+# Clients that only cost.
+
+
+def test_a_thousand_silent_connections_do_not_disturb_a_session(server, wire):
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 4096), hard))
+    silent = []
+    try:
+        for port, count in ((server.http_port, 1000), (server.grpc_port, 200)):
+            silent += [
+                socket.create_connection(("127.0.0.1", port), timeout=20)
+                for _ in range(count)
+            ]
+        audio, rate = pcm()
+        audio = audio[: rate * 2]
+        frames = frames_of(
+            speak(server, wire, requests_of(wire, audio, rate, 6400, file_pace=True))
+        )
+        assert b"".join(f.sound for f in frames) == audio
+        assert fetch(server, "/healthz")[0] == 200
+        # Those that say nothing for 10 s are cut.
+        silent[0].settimeout(20)
+        assert silent[0].recv(1) == b""
+        assert wait_until(lambda: fetch(server, "/healthz")[0] == 200)
+    finally:
+        for one in silent:
+            one.close()
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_a_head_that_trickles_in_is_cut_after_10_seconds(server):
+    start = time.monotonic()
+    with socket.create_connection(("127.0.0.1", server.http_port), timeout=30) as link:
+        link.sendall(b"GET /healthz HTTP/1.1\r\n")
+        try:
+            while time.monotonic() - start < 25:
+                link.sendall(b"X: y\r\n")
+                time.sleep(0.5)
+        except OSError:
+            pass
+    assert 8 < time.monotonic() - start < 20
+
+
+def test_a_websocket_that_opens_no_session_is_closed(server):
+    with connect(f"ws://127.0.0.1:{server.http_port}/v1/speak") as link:
+        with pytest.raises(Exception) as closed:
+            link.recv(timeout=20)
+        assert closed.value.rcvd.code == 1008 and "no open" in closed.value.rcvd.reason
