@@ -1,5 +1,7 @@
 // Stands in for every libav unit when LIPCAST_LIBAV=OFF.
 #include "lipcast/media/encoder_info.h"
+#include "lipcast/media/fragmented_mp4.h"
+#include "lipcast/media/h264_encoder.h"
 #include "lipcast/media/libav_audio_reader.h"
 #include "lipcast/media/libav_log.h"
 #include "lipcast/media/movie_sink.h"
@@ -21,6 +23,12 @@ EncoderInfo FindEncoders() { return {}; }
 
 Result<std::unique_ptr<VideoSink>> CreateMovieSink(MovieContainer, const SinkOptions& options) {
   return Absent("cannot write movie '" + options.path.string() + "'");
+}
+Result<std::unique_ptr<H264Encoder>> H264Encoder::Create(const H264Options&) {
+  return Absent("no H.264 encoder");
+}
+Result<std::unique_ptr<FragmentedMp4>> FragmentedMp4::Create(const FragmentedMp4Options&) {
+  return Absent("cannot write fragmented MP4");
 }
 Result<std::unique_ptr<VideoDecoder>> OpenVideoDecoder(const avatar::FileSource& source) {
   return Absent("cannot read video '" + source.path.string() + "'");

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "lipcast/media/h264_encoder.h"
 #include "lipcast/media/jpeg_codec.h"
 #include "lipcast/media/open_sink.h"
 #include "lipcast/media/png_codec.h"
@@ -76,6 +77,28 @@ void Movie(benchmark::State& state, const std::string& preset) {
 BENCHMARK_CAPTURE(Movie, ultrafast, "ultrafast")->Unit(benchmark::kMillisecond);
 BENCHMARK_CAPTURE(Movie, superfast, "superfast")->Unit(benchmark::kMillisecond);
 BENCHMARK_CAPTURE(Movie, veryfast, "veryfast")->Unit(benchmark::kMillisecond);
+
+/// One thread, a picture at a time, as a live stream has it. Beside JpegI420, which it replaces.
+void H264Live(benchmark::State& state) {
+  std::vector<Picture> pictures;
+  for (int i = 0; i < kFrames; ++i) pictures.push_back(TalkingHead(i));
+  H264Options options;
+  options.width = kWidth;
+  options.height = kHeight;
+  options.bitrate_kbps = static_cast<int>(state.range(0));
+  auto encoder = H264Encoder::Create(options);
+  if (!encoder.ok()) return state.SkipWithError(encoder.status().message().c_str());
+  size_t next = 0;
+  double bytes = 0;
+  for (auto _ : state) {
+    const auto unit = (*encoder)->Encode(pictures[next++ % kFrames].view(), false);
+    if (!unit.ok()) return state.SkipWithError(unit.status().message().c_str());
+    bytes += static_cast<double>(unit->bytes.size());
+  }
+  state.counters["kbit_per_s"] =
+      bytes * 8 / 1000 / (static_cast<double>(state.iterations()) / 25.0);
+}
+BENCHMARK(H264Live)->Arg(0)->Arg(1500)->Arg(4000)->Unit(benchmark::kMillisecond);
 
 Picture ToBgrLike(const Picture& picture) {
   Picture bgr = *Picture::Create(PixelFormat::kBgr24, kWidth, kHeight);

@@ -156,9 +156,10 @@ struct SoxrDeleter {
 
 class AacAudio final : public MovieAudio {
  public:
-  AacAudio(AVFormatContext* muxer, const audio::AudioFormat& format)
+  AacAudio(AVFormatContext* muxer, const audio::AudioFormat& format, Priming priming)
       : muxer_(muxer),
         format_(format),
+        priming_(priming),
         channels_(static_cast<size_t>(format.channels)),
         carry_(static_cast<size_t>(format.frame_bytes())) {}
 
@@ -309,12 +310,14 @@ class AacAudio final : public MovieAudio {
       const int error = avcodec_receive_packet(encoder_.get(), packet_.get());
       if (error == AVERROR(EAGAIN) || error == AVERROR_EOF) return Status();
       if (error < 0) return LibavStatus(error, "AAC encoder");
+      if (priming_ == Priming::kDrop && packet_->pts < 0) continue;
       LC_RETURN_IF_ERROR(Mux(muxer_, packet_.get(), encoder_->time_base, index_));
     }
   }
 
   AVFormatContext* const muxer_;
   const audio::AudioFormat format_;
+  const Priming priming_;
   const size_t channels_;
   FrameCarry carry_;
   int rate_hz_ = 0;
@@ -338,9 +341,9 @@ int AacRate(int rate_hz) {
 }
 
 Result<std::unique_ptr<MovieAudio>> AddAac(AVFormatContext* muxer, const audio::AudioFormat& format,
-                                           std::optional<int64_t> samples,
+                                           std::optional<int64_t> samples, Priming priming,
                                            std::vector<std::string>* notes) {
-  auto track = std::make_unique<AacAudio>(muxer, format);
+  auto track = std::make_unique<AacAudio>(muxer, format, priming);
   LC_RETURN_IF_ERROR(track->Open(samples, notes));
   return std::unique_ptr<MovieAudio>(std::move(track));
 }

@@ -25,10 +25,16 @@ class MovieAudio {
   virtual std::string codec() const = 0;
 };
 
+/// What becomes of AAC's first block, which lies before time zero.
+enum class Priming {
+  kKeep,  ///< for files: the container's edit list tells players to skip it
+  kDrop,  ///< for live MP4, which has no edit list: its first 1024 samples fade in instead
+};
+
 /// AAC-LC. A note is added where the rate had to change. With the number of samples known, silence
 /// before time zero, which players skip, makes the last block end with the sound.
 Result<std::unique_ptr<MovieAudio>> AddAac(AVFormatContext* muxer, const audio::AudioFormat& format,
-                                           std::optional<int64_t> samples,
+                                           std::optional<int64_t> samples, Priming priming,
                                            std::vector<std::string>* notes);
 
 /// The PCM as it is, in packets of one video frame.

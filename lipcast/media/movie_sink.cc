@@ -5,6 +5,7 @@
 #include <system_error>
 #include <utility>
 
+#include "lipcast/media/h264_setup.h"
 #include "lipcast/media/libav.h"
 #include "lipcast/media/libav_log.h"
 #include "lipcast/media/movie_audio.h"
@@ -13,9 +14,6 @@
 namespace lipcast::media {
 namespace {
 
-// For encoders without a constant-quality mode: bits per pixel that keep a face clean.
-constexpr double kBitsPerPixel = 0.12;
-constexpr int64_t kMinBitRate = 200'000;
 constexpr int64_t kMinTimescale = 1000, kMaxTimescale = 10'000'000;
 
 struct MuxerDeleter {
@@ -25,29 +23,12 @@ struct MuxerDeleter {
   }
 };
 
-Result<const AVCodec*> FindEncoder(const std::string& name) {
-  if (!name.empty()) {
-    const AVCodec* encoder = avcodec_find_encoder_by_name(name.c_str());
-    if (encoder && encoder->id == AV_CODEC_ID_H264) return encoder;
-    return Status(encoder ? Code::kInvalidArgument : Code::kUnimplemented,
-                  "h264_encoder '" + name +
-                      "': " + (encoder ? "not an H.264 encoder" : "this libav does not have it") +
-                      ": want e.g. libx264 or libopenh264");
-  }
-  for (const char* candidate : {"libx264", "libopenh264"}) {
-    if (const AVCodec* encoder = avcodec_find_encoder_by_name(candidate)) return encoder;
-  }
-  return Status(Code::kUnimplemented, "this libav has neither libx264 nor libopenh264");
-}
-
 class MovieSink final : public VideoSink {
  public:
   MovieSink(MovieContainer container, const SinkOptions& options, TempFile file)
       : container_(container),
         options_(options),
         name_(options.path.string()),
-        padded_width_((options.width + 1) & ~1),
-        padded_height_((options.height + 1) & ~1),
         file_(std::move(file)) {}
 
   Status Open() {
@@ -61,7 +42,8 @@ class MovieSink final : public VideoSink {
     LC_RETURN_IF_ERROR(OpenVideo());
     if (options_.audio) {
       auto track = container_ == MovieContainer::kMp4
-                       ? AddAac(muxer, *options_.audio, options_.audio_samples, &report_.notes)
+                       ? AddAac(muxer, *options_.audio, options_.audio_samples, Priming::kKeep,
+                                &report_.notes)
                        : AddPcm(muxer, *options_.audio, options_.fps);
       if (!track.ok()) return track.status();
       audio_ = *std::move(track);
@@ -108,23 +90,12 @@ class MovieSink final : public VideoSink {
 
  private:
   Status OpenVideo() {
-    LC_ASSIGN_OR_RETURN(const AVCodec* codec, FindEncoder(options_.h264_encoder));
-    encoder_.reset(avcodec_alloc_context3(codec));
+    LC_ASSIGN_OR_RETURN(const AVCodec* codec, FindH264Encoder(options_.h264_encoder));
+    LC_ASSIGN_OR_RETURN(encoder_, NewH264Context(codec, options_.width, options_.height,
+                                                 options_.fps, options_.threads));
     frame_.reset(av_frame_alloc());
     packet_.reset(av_packet_alloc());
-    if (!encoder_ || !frame_ || !packet_) return Status(Code::kResourceExhausted, "no memory");
-    encoder_->width = padded_width_;
-    encoder_->height = padded_height_;
-    encoder_->pix_fmt = AV_PIX_FMT_YUV420P;
-    encoder_->time_base = {static_cast<int>(options_.fps.den), static_cast<int>(options_.fps.num)};
-    encoder_->framerate = av_inv_q(encoder_->time_base);
-    encoder_->sample_aspect_ratio = {1, 1};
-    encoder_->color_primaries = AVCOL_PRI_BT709;
-    encoder_->color_trc = AVCOL_TRC_BT709;
-    encoder_->colorspace = AVCOL_SPC_BT709;
-    encoder_->color_range = AVCOL_RANGE_MPEG;
-    encoder_->chroma_sample_location = AVCHROMA_LOC_LEFT;
-    encoder_->thread_count = options_.threads;
+    if (!frame_ || !packet_) return Status(Code::kResourceExhausted, "no memory");
     if (muxer_->oformat->flags & AVFMT_GLOBALHEADER) {
       encoder_->flags |= AV_CODEC_FLAG_GLOBAL_HEADER;
     }
@@ -133,9 +104,7 @@ class MovieSink final : public VideoSink {
       av_dict_set(&settings, "preset", options_.preset.c_str(), 0);
       av_dict_set_int(&settings, "crf", options_.crf, 0);
     } else {
-      encoder_->bit_rate =
-          std::max(kMinBitRate, static_cast<int64_t>(kBitsPerPixel * padded_width_ *
-                                                     padded_height_ * options_.fps.value()));
+      encoder_->bit_rate = H264BitRate(options_.width, options_.height, options_.fps);
       report_.notes.push_back(std::string(codec->name) + " takes no crf: " +
                               std::to_string(encoder_->bit_rate / 1000) + " kbit/s instead");
     }
@@ -154,10 +123,8 @@ class MovieSink final : public VideoSink {
       return LibavStatus(copied, "video stream");
     }
     report_.encoder = codec->name;
-    if (padded_width_ != options_.width || padded_height_ != options_.height) {
-      report_.notes.push_back(Size(options_.width, options_.height) + " padded to " +
-                              Size(padded_width_, padded_height_) +
-                              " by repeating the edge: H.264 wants even sides");
+    if (auto note = PaddingNote(options_.width, options_.height)) {
+      report_.notes.push_back(*std::move(note));
     }
     return Status();
   }
@@ -169,40 +136,10 @@ class MovieSink final : public VideoSink {
     return both <= kMaxTimescale ? both : std::max(rate, kMinTimescale);
   }
 
-  static std::string Size(int width, int height) {
-    return std::to_string(width) + "x" + std::to_string(height);
-  }
-
   Status Named(const Status& status) const { return status.Prefixed("'" + name_ + "'"); }
 
   Status EncodeFrame(const PictureView& picture) {
-    if (!frame_->buf[0]) {
-      frame_->format = AV_PIX_FMT_YUV420P;
-      frame_->width = padded_width_;
-      frame_->height = padded_height_;
-      frame_->color_range = encoder_->color_range;
-      frame_->colorspace = encoder_->colorspace;
-      frame_->color_primaries = encoder_->color_primaries;
-      frame_->color_trc = encoder_->color_trc;
-      if (const int error = av_frame_get_buffer(frame_.get(), 0); error < 0) {
-        return LibavStatus(error, "video frame");
-      }
-    }
-    if (const int error = av_frame_make_writable(frame_.get()); error < 0) {
-      return LibavStatus(error, "video frame");
-    }
-    for (int p = 0; p < 3; ++p) {
-      const int bytes = PlaneWidthBytes(picture.format, p, picture.width);
-      const int rows = PlaneHeight(picture.format, p, picture.height);
-      const int padded_bytes = PlaneWidthBytes(picture.format, p, padded_width_);
-      const int padded_rows = PlaneHeight(picture.format, p, padded_height_);
-      for (int y = 0; y < padded_rows; ++y) {
-        uint8_t* to = frame_->data[p] + static_cast<ptrdiff_t>(y) * frame_->linesize[p];
-        const uint8_t* from = picture.plane[p] + std::min(y, rows - 1) * picture.stride[p];
-        std::memcpy(to, from, static_cast<size_t>(bytes));
-        for (int x = bytes; x < padded_bytes; ++x) to[x] = to[bytes - 1];
-      }
-    }
+    LC_RETURN_IF_ERROR(FillH264Frame(picture, *encoder_, frame_.get()));
     frame_->pts = report_.frames;
     LC_RETURN_IF_ERROR(Drain(frame_.get()));
     ++report_.frames;
@@ -245,7 +182,6 @@ class MovieSink final : public VideoSink {
   const MovieContainer container_;
   const SinkOptions options_;
   const std::string name_;
-  const int padded_width_, padded_height_;
   TempFile file_;
   std::unique_ptr<AVFormatContext, MuxerDeleter> muxer_;
   std::unique_ptr<MovieAudio> audio_;

@@ -1,0 +1,55 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "lipcast/audio/audio_format.h"
+#include "lipcast/base/rational.h"
+#include "lipcast/base/status.h"
+
+namespace lipcast::media {
+
+struct FragmentedMp4Options {
+  int width = 0, height = 0;                ///< H264Encoder's: even
+  Rational fps;                             ///< of the picture times
+  std::span<const uint8_t> codec_config;    ///< H264Encoder's: the avcC record; not kept
+  std::optional<audio::AudioFormat> audio;  ///< of the sound that comes; absent: pictures only
+};
+
+/// An MP4 that can be played while it is written: H.264 access units and PCM in, an init segment
+/// (ftyp, moov) and fragments (moof, mdat) out. The bytes, one after the other, are a file; a
+/// browser takes them by HTTP or by MediaSource.
+/// Times:  picture i at i / fps, sample n at n / rate, both from 0: in sync to the sample. AAC
+///         comes in blocks of 1024, so a fragment's sound ends up to two blocks before its
+///         pictures.
+/// Sound:  AAC-LC. A rate AAC lacks is resampled; notes() says so.
+/// Thread: one caller at a time.
+class FragmentedMp4 {
+ public:
+  /// kInvalidArgument names the option. kUnimplemented without libav.
+  static Result<std::unique_ptr<FragmentedMp4>> Create(const FragmentedMp4Options& options);
+  virtual ~FragmentedMp4() = default;
+
+  virtual std::span<const uint8_t> init_segment() const = 0;
+  /// For MediaSource: video/mp4; codecs="avc1.640020, mp4a.40.2".
+  virtual const std::string& mime_type() const = 0;
+  virtual const std::vector<std::string>& notes() const = 0;
+
+  /// H264Form::kAvcc bytes, indices growing. A frame without a picture is not added: the one before
+  /// stands longer. kInvalidArgument for an index that does not grow.
+  virtual Status AddPicture(int64_t index, std::span<const uint8_t> access_unit,
+                            bool key_frame) = 0;
+  /// PCM in Options::audio, pieces of any size, from time 0 without a gap.
+  virtual Status AddSound(std::span<const std::byte> pcm) = 0;
+  /// What was added since the last fragment, as one more; empty where that is nothing yet.
+  virtual Result<std::vector<uint8_t>> TakeFragment() = 0;
+  /// The last fragment, with the sound that still waited for a whole block. Nothing comes after it.
+  virtual Result<std::vector<uint8_t>> Finish() = 0;
+};
+
+}  // namespace lipcast::media
