@@ -293,6 +293,11 @@ bool LiveSession::Translate(Event* event) {
   switch (event->kind) {
     case Event::Kind::kFrame:
       event->frame.utterance = client_id(event->frame.utterance);
+      if (const Utterance* said = Find(event->frame.utterance)) {
+        event->frame.played_samples += said->played_samples;
+      } else {
+        event->frame.played_samples = 0;  // silence
+      }
       ++next_index_;
       if (!event->frame.drawn) ++counts_.late;
       return true;

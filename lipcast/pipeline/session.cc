@@ -57,6 +57,10 @@ Status SessionOptions::Validate() const {
       return refuse("output side = " + std::to_string(*side) + ": want 1..8192");
     }
   }
+  if (sound_ahead_samples < 0 || sound_ahead_samples > format.rate_hz) {
+    return refuse("sound_ahead_samples = " + std::to_string(sound_ahead_samples) + ": want 0.." +
+                  std::to_string(format.rate_hz));
+  }
   if (pixels != PixelFormat::kBgr24 && pixels != PixelFormat::kI420) {
     return refuse("output pixels: want bgr24 or i420");
   }
@@ -72,6 +76,7 @@ Session::Session(Engine& engine, std::shared_ptr<const LoadedAvatar> avatar,
       width_(options.width.value_or(avatar_->avatar->manifest().width)),
       height_(options.height.value_or(avatar_->avatar->manifest().height)),
       frame_bytes_(options.format.frame_bytes()),
+      ahead_bytes_(options.sound_ahead_samples * frame_bytes_),
       batch_(DispatchBatch(options, *avatar_,
                            width_ != avatar_->avatar->manifest().width ||
                                height_ != avatar_->avatar->manifest().height)),
@@ -81,7 +86,7 @@ Session::Session(Engine& engine, std::shared_ptr<const LoadedAvatar> avatar,
       edges_(options.edges),
       groups_(static_cast<size_t>(engine.workers()) + 2),
       pictures_(PictureBytes(options.pixels, width_, height_)),
-      sounds_(SoundBytes(options.format, fps_)) {
+      sounds_(SoundBytes(options.format, fps_) + static_cast<size_t>(ahead_bytes_)) {
   // Room for every worker's group, one being filled, and a few frames for the reader.
   slots_.resize(static_cast<size_t>(batch_) * groups_.size() + 4);
   const auto floats = static_cast<size_t>(avatar_->generator->context().floats());
@@ -189,6 +194,7 @@ Result<size_t> Session::TakeAudio(uint64_t utterance, std::span<const std::byte>
   if (!FillToFrameEdge()) return 0;
   const size_t take = std::min(bytes.size(), ring_.room());
   ring_.Append(bytes.first(take));
+  if (ahead_bytes_ > 0) available_.notify_all();
   SchedulePump();
   return take;
 }

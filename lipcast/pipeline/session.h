@@ -39,6 +39,9 @@ struct SessionOptions {
   FeedTap* tap = nullptr;       ///< not owned
   int ahead = 0;  ///< frames drawn before the reader asks, at most; 0: as many as there is room for
   bool yields = false;  ///< its work is done when there is none of sessions that do not yield
+  /// Samples after its own that a frame brings along (Frame::ahead), up to 1 s. Next and TryNext
+  /// wait for them, so frames come that much later; a frame taken undrawn brings what is there.
+  int sound_ahead_samples = 0;
   /// For callers who do not wait: a Try call may now do more than before, other than by what the
   /// caller's own calls did. From any thread, with the session's lock held: must only post.
   std::function<void()> wake;
@@ -55,6 +58,8 @@ struct Frame {
   int64_t background = 0;            ///< which avatar frame stands behind it
   PictureView picture;               ///< lives as long as this object
   std::span<const std::byte> sound;  ///< samples [FirstSample(i), FirstSample(i + 1)), as they came
+  std::span<const std::byte> ahead;  ///< what follows it, as things stand: a clear may change it
+  int64_t played_samples = 0;        ///< of the utterance, before this frame
   BufferPool::Buffer picture_buffer, sound_buffer;
 };
 
@@ -192,6 +197,7 @@ class Session {
   void Begin(uint64_t utterance);
   bool FillToFrameEdge();
   bool CanEnd(uint64_t utterance) const;
+  bool HeardEnough() const;
   void EndNewest();
   void DropDrawn(int64_t frame);
   void Changed();
@@ -226,6 +232,7 @@ class Session {
   const Rational fps_;
   const int width_, height_;
   const int64_t frame_bytes_;
+  const int64_t ahead_bytes_;
   const int batch_;
   const WorkClock work_clock_;
   StageTimes times_;

@@ -31,6 +31,11 @@ bool Session::NextIsDrawn() const {
   return SlotOf(next_out_).state == Slot::State::kDone;
 }
 
+/// Whether what a frame is to bring along of the sound after it is there.
+bool Session::HeardEnough() const {
+  return end_sample_ || ring_.end() >= FrameStartByte(next_out_ + 1) + ahead_bytes_;
+}
+
 std::optional<Event> Session::TakeEvent(bool even_undrawn) {
   if (!notices_.empty()) {
     std::optional<Event> event(std::move(notices_.front()));
@@ -40,8 +45,10 @@ std::optional<Event> Session::TakeEvent(bool even_undrawn) {
   }
   if (!failure_.ok()) return std::nullopt;
   const bool drawn = SlotOf(next_out_).state == Slot::State::kDone;
-  const bool ready = drawn || (even_undrawn && !Ended() &&
-                               (total_frames_ || ring_.end() >= FrameStartByte(next_out_ + 1)));
+  const bool ready =
+      even_undrawn
+          ? drawn || (!Ended() && (total_frames_ || ring_.end() >= FrameStartByte(next_out_ + 1)))
+          : drawn && (ahead_bytes_ == 0 || HeardEnough());
   if (!utterances_.empty()) {
     Utterance& front = utterances_.front();
     // Reference edges end sooner than the audio: what is left then is over too.
@@ -73,7 +80,12 @@ Event Session::TakeFrame(bool drawn) {
   Event event;
   Frame& frame = event.frame;
   frame.index = next_out_;
-  frame.utterance = utterances_.empty() ? 0 : utterances_.front().id;
+  if (!utterances_.empty()) {
+    frame.utterance = utterances_.front().id;
+    frame.played_samples =
+        FirstSample(next_out_, options_.format.rate_hz, fps_) -
+        FirstSample(utterances_.front().first_frame, options_.format.rate_hz, fps_);
+  }
   frame.drawn = drawn;
   if (drawn) {
     frame.speaking = slot.speaking;
@@ -86,10 +98,12 @@ Event Session::TakeFrame(bool drawn) {
   const int64_t whole = received_samples() * frame_bytes_;
   const int64_t end = std::min(FrameStartByte(next_out_ + 1), whole);
   frame.sound_buffer = sounds_.Take();
-  const auto sound = std::as_writable_bytes(frame.sound_buffer.bytes())
-                         .first(static_cast<size_t>(std::max<int64_t>(0, end - begin)));
+  const auto own = static_cast<size_t>(std::max<int64_t>(0, end - begin));
+  const auto after = static_cast<size_t>(std::clamp<int64_t>(whole - end, 0, ahead_bytes_));
+  const auto sound = std::as_writable_bytes(frame.sound_buffer.bytes()).first(own + after);
   ring_.Read(begin, sound);
-  frame.sound = sound;
+  frame.sound = sound.first(own);
+  frame.ahead = sound.subspan(own);
   ring_.DropBefore(std::min(end, fed_bytes_));
   slot.state = Slot::State::kEmpty;
   ++next_out_;
