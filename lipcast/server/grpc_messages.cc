@@ -41,11 +41,41 @@ Result<audio::SampleType> SampleTypeOf(v1::SampleType type) {
   }
 }
 
-v1::SampleType ToWire(audio::SampleType type) {
+v1::AudioFormat ToWire(const audio::AudioFormat& format) {
   constexpr v1::SampleType kTypes[] = {
       v1::SAMPLE_TYPE_U8,  v1::SAMPLE_TYPE_S16, v1::SAMPLE_TYPE_S24,   v1::SAMPLE_TYPE_S32,
       v1::SAMPLE_TYPE_F32, v1::SAMPLE_TYPE_F64, v1::SAMPLE_TYPE_MULAW, v1::SAMPLE_TYPE_ALAW};
-  return kTypes[static_cast<int>(type)];
+  v1::AudioFormat out;
+  out.set_rate_hz(format.rate_hz);
+  out.set_channels(format.channels);
+  out.set_sample_type(kTypes[static_cast<int>(format.type)]);
+  return out;
+}
+
+Result<SoundOut> SoundOf(v1::SoundFormat format) {
+  switch (format) {
+    case v1::SOUND_FORMAT_UNSPECIFIED:
+    case v1::SOUND_FORMAT_INPUT:
+      return SoundOut::kInput;
+    case v1::SOUND_FORMAT_NONE:
+      return SoundOut::kNone;
+    case v1::SOUND_FORMAT_PCM16:
+      return SoundOut::kPcm16;
+    default:
+      return Refuse("sound", std::to_string(format), "a value of SoundFormat");
+  }
+}
+
+Result<pipeline::Idle> IdleOf(v1::Idle idle) {
+  switch (idle) {
+    case v1::IDLE_UNSPECIFIED:
+    case v1::IDLE_PASSTHROUGH:
+      return pipeline::Idle::kPassthrough;
+    case v1::IDLE_MODEL:
+      return pipeline::Idle::kModel;
+    default:
+      return Refuse("idle", std::to_string(idle), "a value of Idle");
+  }
 }
 
 Result<PictureCodec> CodecOf(v1::PictureFormat format) {
@@ -62,8 +92,9 @@ Result<PictureCodec> CodecOf(v1::PictureFormat format) {
     case v1::PICTURE_FORMAT_I420:
       return PictureCodec::kI420;
     case v1::PICTURE_FORMAT_H264_ANNEXB:
+      return PictureCodec::kH264AnnexB;
     case v1::PICTURE_FORMAT_H264_AVCC:
-      return Status(Code::kUnimplemented, "open.video.format: H.264 streams are not there yet");
+      return PictureCodec::kH264Avcc;
     default:
       return Refuse("video.format", std::to_string(format), "a value of PictureFormat");
   }
@@ -77,36 +108,19 @@ Result<StreamOptions> FromWire(const v1::OpenSession& open, int default_jpeg_qua
   if (open.audio().rate_hz() != 0) format.rate_hz = open.audio().rate_hz();
   if (open.audio().channels() != 0) format.channels = open.audio().channels();
   LC_ASSIGN_OR_RETURN(format.type, SampleTypeOf(open.audio().sample_type()));
-  LC_ASSIGN_OR_RETURN(options.codec, CodecOf(open.video().format()));
+  LC_ASSIGN_OR_RETURN(options.picture.codec, CodecOf(open.video().format()));
   if (open.video().has_fps()) {
     options.session.fps = Rational{open.video().fps().num(), open.video().fps().den()};
   }
   if (open.video().width() != 0) options.session.width = open.video().width();
   if (open.video().height() != 0) options.session.height = open.video().height();
-  options.jpeg_quality =
+  options.picture.bitrate_kbps = open.video().bitrate_kbps();
+  options.picture.jpeg_quality =
       open.video().jpeg_quality() == 0 ? default_jpeg_quality : open.video().jpeg_quality();
-  switch (open.sound()) {
-    case v1::SOUND_FORMAT_UNSPECIFIED:
-    case v1::SOUND_FORMAT_INPUT:
-      options.sound = SoundOut::kInput;
-      break;
-    case v1::SOUND_FORMAT_NONE:
-      options.sound = SoundOut::kNone;
-      break;
-    case v1::SOUND_FORMAT_PCM16:
-      if (format.type != audio::SampleType::kS16 ||
-          (open.sound_rate_hz() != 0 && open.sound_rate_hz() != format.rate_hz)) {
-        return Status(Code::kUnimplemented,
-                      "open.sound: PCM16 is there for PCM16 input at its own rate only, so far");
-      }
-      options.sound = SoundOut::kInput;
-      break;
-    default:
-      return Refuse("sound", std::to_string(open.sound()), "a value of SoundFormat");
-  }
+  LC_ASSIGN_OR_RETURN(options.sound, SoundOf(open.sound()));
+  options.sound_rate_hz = open.sound_rate_hz();
   options.session.start_frame = open.start_frame();
-  options.session.idle =
-      open.idle() == v1::IDLE_MODEL ? pipeline::Idle::kModel : pipeline::Idle::kPassthrough;
+  LC_ASSIGN_OR_RETURN(options.session.idle, IdleOf(open.idle()));
   options.live = !open.file_pace();
   return options;
 }
@@ -126,18 +140,21 @@ Result<StreamRequest> FromWire(v1::SpeakRequest&& request) {
     case v1::SpeakRequest::kClear:
       out.kind = StreamRequest::Kind::kClear;
       out.request = request.clear().request();
+      out.reason = std::move(*request.mutable_clear()->mutable_reason());
       return out;
     case v1::SpeakRequest::kClose:
       out.kind = StreamRequest::Kind::kClose;
       return out;
     case v1::SpeakRequest::kKeyFrame:
-      return Status(Code::kFailedPrecondition, "key_frame: the stream's pictures are all whole");
+      out.kind = StreamRequest::Kind::kKeyFrame;
+      return out;
     case v1::SpeakRequest::kOpen:
       return Status(Code::kFailedPrecondition, "open: the session is open already");
     case v1::SpeakRequest::REQUEST_NOT_SET:
       break;
   }
-  return Status(Code::kInvalidArgument, "a request without content: want audio, end, clear, close");
+  return Status(Code::kInvalidArgument,
+                "a request without content: want audio, end, clear, close, key_frame");
 }
 
 void ToWire(StreamEvent&& event, const Rational& fps, v1::SpeakResponse* response) {
@@ -150,7 +167,7 @@ void ToWire(StreamEvent&& event, const Rational& fps, v1::SpeakResponse* respons
       frame.set_utterance(event.utterance);
       frame.set_speaking(event.speaking);
       frame.set_repeated(event.repeated);
-      frame.set_key_frame(!event.repeated);
+      frame.set_key_frame(event.key_frame);
       frame.set_background(event.background);
       frame.set_picture(std::move(event.picture));
       frame.set_sound(std::move(event.sound));
@@ -158,6 +175,7 @@ void ToWire(StreamEvent&& event, const Rational& fps, v1::SpeakResponse* respons
     }
     case StreamEvent::Kind::kStarted:
       response->mutable_started()->set_utterance(event.utterance);
+      response->mutable_started()->set_frame(event.frame);
       return;
     case StreamEvent::Kind::kFinished:
       response->mutable_finished()->set_utterance(event.utterance);
@@ -188,12 +206,12 @@ v1::Opened OpenedOf(const SpeechStream& stream) {
   opened.mutable_fps()->set_den(stream.fps().den);
   opened.set_width(stream.width());
   opened.set_height(stream.height());
-  const auto& format = stream.options().session.format;
-  v1::AudioFormat& audio = *opened.mutable_audio();
-  audio.set_rate_hz(format.rate_hz);
-  audio.set_channels(format.channels);
-  audio.set_sample_type(ToWire(format.type));
-  if (stream.options().sound == SoundOut::kInput) *opened.mutable_sound() = audio;
+  *opened.mutable_audio() = ToWire(stream.options().session.format);
+  if (stream.options().sound != SoundOut::kNone) {
+    *opened.mutable_sound() = ToWire(stream.sound_format());
+  }
+  const auto config = stream.codec_config();
+  opened.set_codec_config(config.data(), config.size());
   opened.set_provider(inference::ProviderName(stream.loaded()->generator->provider()));
   return opened;
 }

@@ -15,7 +15,7 @@ StreamClass ClassOf(const AvatarRegistry::Lease& lease, uint64_t version,
   const Rational fps = options.session.fps.value_or(manifest.fps);
   return {lease.name(),
           version,
-          static_cast<int>(options.codec),
+          static_cast<int>(options.picture.codec),
           options.session.width.value_or(manifest.width),
           options.session.height.value_or(manifest.height),
           fps.num,

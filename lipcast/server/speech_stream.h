@@ -3,6 +3,7 @@
 #include <atomic>
 #include <cstdint>
 #include <deque>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -12,35 +13,41 @@
 #include "lipcast/base/clock.h"
 #include "lipcast/base/executor.h"
 #include "lipcast/base/metrics.h"
+#include "lipcast/media/frame_sound.h"
 #include "lipcast/pipeline/live_session.h"
 #include "lipcast/pipeline/session.h"
 #include "lipcast/server/admission.h"
 #include "lipcast/server/avatar_registry.h"
 #include "lipcast/server/event_loop.h"
+#include "lipcast/server/picture_encoder.h"
 #include "lipcast/server/work_meter.h"
 
 namespace lipcast::server {
 
-enum class PictureCodec { kJpeg, kPng, kRgba, kBgr, kI420 };
-enum class SoundOut { kInput, kNone };
+enum class SoundOut {
+  kInput,  ///< the bytes as they came
+  kPcm16,  ///< S16 at sound_rate_hz, in the input's channels; the last frame's filled up
+  kNone,
+};
 
 struct StreamOptions {
   pipeline::SessionOptions session;  ///< pixels and wake are set by the stream
   bool live = true;                  ///< a frame each 1/fps seconds; else as fast as it is read
-  PictureCodec codec = PictureCodec::kJpeg;
-  int jpeg_quality = 75;
+  PictureEncoderOptions picture;
   SoundOut sound = SoundOut::kInput;
+  int sound_rate_hz = 0;               ///< kPcm16: 8000..192000; 0: the input's
   std::chrono::seconds limit{0};       ///< the stream is ended after this long; 0: never
   std::chrono::seconds idle_limit{0};  ///< and after this long without request or speech; 0: never
 };
 
 /// What a client sends once its stream is open.
 struct StreamRequest {
-  enum class Kind { kAudio, kEnd, kClear, kClose };
+  enum class Kind { kAudio, kEnd, kClear, kKeyFrame, kClose };
   Kind kind = Kind::kAudio;
-  uint64_t utterance = 0;  ///< kAudio, kEnd
-  uint64_t request = 0;    ///< kClear: comes back
-  std::string audio;       ///< kAudio
+  uint64_t utterance = 0;   ///< kAudio, kEnd
+  uint64_t request = 0;     ///< kClear: comes back
+  std::string audio;        ///< kAudio
+  std::string reason = {};  ///< kClear: for the log
 };
 
 /// What a stream sends.
@@ -48,12 +55,13 @@ struct StreamEvent {
   enum class Kind { kFrame, kStarted, kFinished, kCleared, kState, kWarning };
   Kind kind = Kind::kFrame;
   uint64_t utterance = 0;
-  int64_t frame = 0;           ///< index; its time is frame / fps
+  int64_t frame = 0;           ///< index; its time is frame / fps. kStarted, kState: from which on
   int64_t background = 0;      ///< kFrame: which avatar frame
   bool speaking = false;       ///< kFrame: the mouth is the model's; kState
   bool repeated = false;       ///< kFrame: show the picture before, `picture` is empty
+  bool key_frame = false;      ///< kFrame: `picture` decodes by itself
   bool interrupted = false;    ///< kFinished
-  int64_t played_samples = 0;  ///< kFinished, kCleared
+  int64_t played_samples = 0;  ///< kFinished, kCleared; kFrame: of the utterance, before it
   uint64_t request = 0;        ///< kCleared
   std::string picture, sound;  ///< kFrame, encoded
   std::string message;         ///< kWarning
@@ -102,16 +110,22 @@ class SpeechStream : public std::enable_shared_from_this<SpeechStream> {
   Status status() const;  ///< after kEnd: why
 
   const Rational& fps() const { return session().fps(); }
-  int width() const { return session().width(); }
-  int height() const { return session().height(); }
+  int width() const { return encoder_->width(); }  ///< of what decodes
+  int height() const { return encoder_->height(); }
+  std::span<const uint8_t> codec_config() const { return encoder_->codec_config(); }
+  /// Of the sound that frames carry; meaningless with kNone.
+  audio::AudioFormat sound_format() const;
   const StreamOptions& options() const { return options_; }
   const std::string& avatar() const { return lease_.name(); }
   const AvatarRegistry::Loaded& loaded() const { return lease_.avatar(); }
 
  private:
+  /// An event on its way to the client; members guarded by mu_.
   struct Out {
     StreamEvent event;
-    bool ready = false;
+    int making = 0;     // parts of it that workers are still at: its picture, its sound
+    bool lost = false;  // its picture must not be sent, so it need not be encoded either
+    bool ready() const { return making == 0; }
   };
 
   SpeechStream(const StreamPlace& place, AvatarRegistry::Lease lease,
@@ -123,16 +137,24 @@ class SpeechStream : public std::enable_shared_from_this<SpeechStream> {
   void Pump();
   bool TakeRequest();
   Result<bool> Apply();
+  bool MayAnswer();
   Result<bool> Clear();
+  std::optional<pipeline::ClearPoint> CutWaiting();
+  Out SilentRepeat(const StreamEvent& frame) const;
   bool TakeEvents();
   void Handle(pipeline::Event& event);
   void HandleFrame(pipeline::Frame& frame);
+  void FinishCut(StreamEvent* finished);
   void Tell(StreamEvent event);
+  void Warn(std::string message);
   void End(Status why);
   void WatchIdle();
 
-  Status Encode(const PictureView& picture, std::string* out) const;
-  void Show(pipeline::Frame& frame, Out& out) const;
+  // On a worker.
+  void MakePicture(const pipeline::Frame& frame, Out& out);
+  void MakeSound(const pipeline::Frame& frame, Out& out);
+  static void Complete(Out* out, int parts);
+
   size_t file_room() const { return static_cast<size_t>(place_.engine->workers()) * 2 + 4; }
 
   const StreamPlace place_;
@@ -141,22 +163,30 @@ class SpeechStream : public std::enable_shared_from_this<SpeechStream> {
   const std::unique_ptr<Admission::Ticket> ticket_;  // null: not live
   std::unique_ptr<pipeline::Session> session_;       // file pace
   std::unique_ptr<pipeline::LiveSession> live_;      // live pace
-  std::shared_ptr<StreamListener> listener_;         // the loop's
-  std::optional<StreamRequest> request_;             // the loop's
-  size_t request_at_ = 0;                            // the loop's: bytes taken of its audio
-  bool closed_ = false, ended_ = false;              // the loop's
+  std::optional<PictureEncoder> encoder_;
+  std::shared_ptr<Strand> picture_strand_;    // of an encoder that wants its pictures in order
+  std::optional<media::FrameSound> sound_;    // kPcm16; the sound strand's
+  std::shared_ptr<Strand> sound_strand_;      // kPcm16
+  std::shared_ptr<StreamListener> listener_;  // the loop's
+  std::optional<StreamRequest> request_;      // the loop's
+  size_t request_at_ = 0;                     // the loop's: bytes taken of its audio
+  bool closed_ = false, ended_ = false;       // the loop's
   TimePoint pushed_{}, heard_{};  // the loop's: the request's arrival, that of an utterance's first
   WorkMeter meter_;               // the loop's
   uint64_t heard_id_ = 0;         // the loop's: of the utterance heard last
   bool first_frame_due_ = false;  // the loop's: its first frame is waited for
   bool speaking_ = false;         // the loop's
-  TimePoint armed_{};             // the loop's
-  TimePoint last_said_{};         // the loop's: a request, a frame of speech
+  int64_t next_frame_ = 0;        // the loop's
+  /// The loop's: utterances cut while frames of them waited for the client, and where.
+  std::map<uint64_t, int64_t> cut_;
+  TimePoint armed_{};      // the loop's
+  TimePoint last_said_{};  // the loop's: a request, a frame of speech
   std::atomic<bool> scheduled_ = false;
-  mutable std::atomic<int64_t> encoding_ns_ = 0;  // work of the workers, beside the session's
+  std::atomic<int64_t> encoding_ns_ = 0;  // work of the workers, beside the session's
 
   mutable std::mutex mu_;
   std::deque<std::shared_ptr<Out>> out_;  // guarded by mu_
+  bool key_frame_wanted_ = false;         // guarded by mu_
   bool over_ = false;                     // guarded by mu_
   Status status_;                         // guarded by mu_
 };

@@ -6,6 +6,7 @@
 #include <string>
 #include <thread>
 
+#include "lipcast/media/encoder_info.h"
 #include "lipcast/media/jpeg_codec.h"
 #include "lipcast/media/png_codec.h"
 #include "lipcast/server/test_stand.h"
@@ -117,7 +118,7 @@ TEST(SpeechStream, RefusesAJpegQualityThatIsNone) {
   TestStand stand;
   for (const int quality : {0, 101}) {
     StreamOptions options = FilePace();
-    options.jpeg_quality = quality;
+    options.picture.jpeg_quality = quality;
     const auto stream = stand.host_->Open("1", options);
     EXPECT_EQ(stream.status().ToString(),
               "INVALID_ARGUMENT: jpeg_quality = " + std::to_string(quality) + ": want 1..100");
@@ -405,10 +406,13 @@ TEST(SpeechHost, LivesThroughARandomWalkOfItsClients) {
   };
   std::vector<Walker> walkers;
   const auto bytes = Speech(kSecond);
+  const uint32_t codecs = media::FindEncoders().h264_encoders.empty() ? 5 : 7;
   for (int step = 0; step < 10'000; ++step) {
     if (walkers.empty() || (walkers.size() < 8 && random(50) == 0)) {
       StreamOptions options = random(2) == 0 ? FilePace() : LivePace();
-      options.codec = static_cast<PictureCodec>(random(5));
+      options.picture.codec = static_cast<PictureCodec>(random(codecs));
+      options.sound = static_cast<SoundOut>(random(3));
+      options.sound_rate_hz = 48'000;
       walkers.push_back(
           {std::make_unique<TestClient>(stand.Open(options, random(2) == 0 ? "1" : "2")),
            random(4) != 0});
@@ -433,6 +437,8 @@ TEST(SpeechHost, LivesThroughARandomWalkOfItsClients) {
         push(CloseNow());
         break;
       case 3:
+        push(KeyFrameNow());
+        break;
       case 4:
       case 5:
         push(ClearAs(++walker.request));

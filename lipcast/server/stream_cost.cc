@@ -26,9 +26,11 @@ double EncodingFactor(PictureCodec codec) {
     case PictureCodec::kBgr:
     case PictureCodec::kI420:
       return 0.2;
-    default:
-      return 3;  // H.264
+    case PictureCodec::kH264AnnexB:
+    case PictureCodec::kH264Avcc:
+      return 3;
   }
+  return 1;
 }
 
 Result<AvatarCost> ProbeOnce(pipeline::Engine& engine,
@@ -92,7 +94,7 @@ double StartCost(const AvatarCost& cost, const pipeline::LoadedAvatar& avatar,
   if (width != manifest.width || height != manifest.height) {
     draw += cost.jpeg_seconds_per_pixel * pixels;
   }
-  const double encode = cost.jpeg_seconds_per_pixel * pixels * EncodingFactor(options.codec);
+  const double encode = cost.jpeg_seconds_per_pixel * pixels * EncodingFactor(options.picture.codec);
   return std::min(fps, changes) * draw + fps * encode;
 }
 

@@ -56,7 +56,7 @@ class TestStand {
 inline StreamOptions FilePace(PictureCodec codec = PictureCodec::kBgr) {
   StreamOptions options;
   options.live = false;
-  options.codec = codec;
+  options.picture.codec = codec;
   return options;
 }
 inline StreamOptions LivePace() {
@@ -75,6 +75,7 @@ inline StreamRequest EndOf(uint64_t utterance) {
 inline StreamRequest ClearAs(uint64_t request) {
   return {.kind = StreamRequest::Kind::kClear, .request = request, .audio = {}};
 }
+inline StreamRequest KeyFrameNow() { return {.kind = StreamRequest::Kind::kKeyFrame, .audio = {}}; }
 inline StreamRequest CloseNow() { return {.kind = StreamRequest::Kind::kClose, .audio = {}}; }
 
 /// The other end of a stream, on the test's thread: reads while it waits to be heard.

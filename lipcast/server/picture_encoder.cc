@@ -1,0 +1,108 @@
+#include "lipcast/server/picture_encoder.h"
+
+#include <utility>
+#include <vector>
+
+#include "lipcast/media/jpeg_codec.h"
+#include "lipcast/media/png_codec.h"
+
+namespace lipcast::server {
+namespace {
+
+std::string PixelsOf(const PictureView& packed) {
+  return {reinterpret_cast<const char*>(packed.plane[0]),
+          PictureBytes(packed.format, packed.width, packed.height)};
+}
+
+std::string RgbaPixels(const PictureView& bgr) {
+  std::string rgba;
+  rgba.reserve(static_cast<size_t>(bgr.width) * static_cast<size_t>(bgr.height) * 4);
+  for (int y = 0; y < bgr.height; ++y) {
+    const uint8_t* row = bgr.plane[0] + y * bgr.stride[0];
+    for (int x = 0; x < bgr.width; ++x, row += 3) {
+      rgba.push_back(static_cast<char>(row[2]));
+      rgba.push_back(static_cast<char>(row[1]));
+      rgba.push_back(static_cast<char>(row[0]));
+      rgba.push_back(static_cast<char>(0xFF));
+    }
+  }
+  return rgba;
+}
+
+}  // namespace
+
+PixelFormat PixelsFor(PictureCodec codec) {
+  switch (codec) {
+    case PictureCodec::kI420:
+    case PictureCodec::kH264AnnexB:
+    case PictureCodec::kH264Avcc:
+      return PixelFormat::kI420;
+    case PictureCodec::kJpeg:
+    case PictureCodec::kPng:
+    case PictureCodec::kRgba:
+    case PictureCodec::kBgr:
+      break;
+  }
+  return PixelFormat::kBgr24;
+}
+
+Result<PictureEncoder> PictureEncoder::Create(const PictureEncoderOptions& options, int width,
+                                              int height, const Rational& fps) {
+  if (options.jpeg_quality < 1 || options.jpeg_quality > 100) {
+    return Status(Code::kInvalidArgument,
+                  "jpeg_quality = " + std::to_string(options.jpeg_quality) + ": want 1..100");
+  }
+  PictureEncoder encoder(options, width, height);
+  if (options.codec == PictureCodec::kH264AnnexB || options.codec == PictureCodec::kH264Avcc) {
+    media::H264Options h264;
+    h264.width = width;
+    h264.height = height;
+    h264.fps = fps;
+    h264.form = options.codec == PictureCodec::kH264AnnexB ? media::H264Form::kAnnexB
+                                                           : media::H264Form::kAvcc;
+    h264.bitrate_kbps = options.bitrate_kbps;
+    LC_ASSIGN_OR_RETURN(encoder.h264_, media::H264Encoder::Create(h264));
+  }
+  return encoder;
+}
+
+std::span<const uint8_t> PictureEncoder::codec_config() const {
+  if (options_.codec != PictureCodec::kH264Avcc) return {};
+  return h264_->codec_config();
+}
+
+std::optional<std::string> PictureEncoder::note() const {
+  return h264_ ? h264_->padding() : std::nullopt;
+}
+
+Status PictureEncoder::Encode(const PictureView& picture, bool* key_frame, std::string* out) const {
+  switch (options_.codec) {
+    case PictureCodec::kH264AnnexB:
+    case PictureCodec::kH264Avcc: {
+      LC_ASSIGN_OR_RETURN(const media::AccessUnit unit, h264_->Encode(picture, *key_frame));
+      *key_frame = unit.key_frame;
+      out->assign(unit.bytes.begin(), unit.bytes.end());
+      return {};
+    }
+    case PictureCodec::kJpeg:
+    case PictureCodec::kPng: {
+      std::vector<uint8_t> bytes;
+      LC_RETURN_IF_ERROR(options_.codec == PictureCodec::kJpeg
+                             ? media::EncodeJpeg(picture, options_.jpeg_quality, 0, &bytes)
+                             : media::EncodePng(picture, &bytes));
+      out->assign(bytes.begin(), bytes.end());
+      break;
+    }
+    case PictureCodec::kRgba:
+      *out = RgbaPixels(picture);
+      break;
+    case PictureCodec::kBgr:
+    case PictureCodec::kI420:
+      *out = PixelsOf(picture);
+      break;
+  }
+  *key_frame = true;
+  return {};
+}
+
+}  // namespace lipcast::server

@@ -1,0 +1,255 @@
+// The client's side of a stream: frames become what waits for it, workers make their pictures and
+// sound, a clear cuts what waits.
+
+#include <algorithm>
+#include <utility>
+
+#include "lipcast/server/speech_stream.h"
+
+namespace lipcast::server {
+namespace {
+
+constexpr double kDropPicturesAfterS = 2, kCutOffAfterS = 10;
+/// Answers that may wait for the client beside the frames.
+constexpr int kAnswersWaiting = 64;
+
+double Seconds(Nanoseconds time) { return std::chrono::duration<double>(time).count(); }
+
+}  // namespace
+
+SpeechStream::Popped SpeechStream::Pop(StreamEvent* event) {
+  {
+    const std::lock_guard lock(mu_);
+    if (out_.empty()) return over_ ? Popped::kEnd : Popped::kNothing;
+    if (!out_.front()->ready()) return Popped::kNothing;
+    *event = std::move(out_.front()->event);
+    out_.pop_front();
+  }
+  if (!options_.live) SchedulePump();
+  return Popped::kEvent;
+}
+
+void SpeechStream::HandleFrame(pipeline::Frame& frame) {
+  const bool speaking = frame.utterance != 0;
+  const TimePoint now = place_.clock->Now();
+  if (speaking) last_said_ = now;
+  if (frame.utterance == heard_id_ && std::exchange(first_frame_due_, false)) {
+    place_.metrics->Observe("first_frame_seconds", Seconds(now - heard_));
+  }
+  if (speaking != std::exchange(speaking_, speaking)) {
+    StreamEvent state;
+    state.kind = StreamEvent::Kind::kState;
+    state.speaking = speaking;
+    state.frame = frame.index;
+    Tell(std::move(state));
+  }
+  place_.metrics->Count("frames_total", 1);
+  if (frame.speaking) place_.metrics->Count("frames_generated_total", 1);
+  if (!frame.drawn) place_.metrics->Count("frames_late_total", 1);
+  next_frame_ = frame.index + 1;
+  const auto cost = meter_.OnFrame(speaking && (frame.speaking || !frame.drawn), frame.drawn,
+                                   session().work() + Nanoseconds(encoding_ns_.load()));
+  if (cost && ticket_) ticket_->Observe(*cost);
+  auto out = std::make_shared<Out>();
+  StreamEvent& event = out->event;
+  event.frame = frame.index;
+  event.utterance = frame.utterance;
+  event.played_samples = frame.played_samples;
+  event.speaking = frame.speaking;
+  event.background = frame.background;
+  event.repeated = !frame.drawn;
+  if (options_.sound == SoundOut::kInput) {
+    event.sound.assign(reinterpret_cast<const char*>(frame.sound.data()), frame.sound.size());
+  }
+  size_t waiting = 0;
+  {
+    const std::lock_guard lock(mu_);
+    waiting = out_.size();
+  }
+  if (live_ && static_cast<double>(waiting) > kCutOffAfterS * fps().value()) {
+    End(Status(Code::kResourceExhausted, "the reader is more than 10 s behind"));
+    return;
+  }
+  if (live_ && static_cast<double>(waiting) > kDropPicturesAfterS * fps().value()) {
+    event.repeated = true;
+    place_.metrics->Count("frames_dropped_total{reason=\"slow_reader\"}", 1);
+  }
+  const bool picture = !event.repeated;
+  out->making = (picture ? 1 : 0) + (sound_ ? 1 : 0);
+  {
+    const std::lock_guard lock(mu_);
+    out_.push_back(out);
+  }
+  if (!picture && !sound_) {
+    listener_->OnOutput();
+    return;
+  }
+  // The frame's buffers are on loan to the tasks; the listener lives as long as the stream tells
+  // it.
+  auto shown = std::make_shared<const pipeline::Frame>(std::move(frame));
+  const TimePoint due = options_.live ? now : now + kBehindOthers;
+  if (sound_) {
+    sound_strand_->Post(due, [self = shared_from_this(), shown, out, listener = listener_](int) {
+      self->MakeSound(*shown, *out);
+      listener->OnOutput();
+    });
+  }
+  if (!picture) return;
+  Executor::Task task = [self = shared_from_this(), shown, out, now, listener = listener_](int) {
+    self->MakePicture(*shown, *out);
+    self->place_.metrics->Observe("frame_seconds", Seconds(self->place_.clock->Now() - now));
+    listener->OnOutput();
+  };
+  if (picture_strand_) {
+    picture_strand_->Post(due, std::move(task));
+  } else {
+    place_.engine->executor().Post(due, std::move(task));
+  }
+}
+
+void SpeechStream::Warn(std::string message) {
+  StreamEvent warning;
+  warning.kind = StreamEvent::Kind::kWarning;
+  warning.message = std::move(message);
+  Tell(std::move(warning));
+}
+
+void SpeechStream::Tell(StreamEvent event) {
+  auto out = std::make_shared<Out>();
+  out->event = std::move(event);
+  {
+    const std::lock_guard lock(mu_);
+    out_.push_back(std::move(out));
+  }
+  listener_->OnOutput();
+}
+
+/// False while the client reads none of the answers.
+bool SpeechStream::MayAnswer() {
+  const double shown = live_ ? kCutOffAfterS * fps().value() : static_cast<double>(file_room());
+  const std::lock_guard lock(mu_);
+  return static_cast<double>(out_.size()) < shown + kAnswersWaiting;
+}
+
+void SpeechStream::End(Status why) {
+  const bool first = !std::exchange(ended_, true);
+  request_.reset();
+  {
+    const std::lock_guard lock(mu_);
+    // After the last event only what nobody has read yet is still to be cut.
+    if (!first && (why.ok() || out_.empty())) return;
+    over_ = true;
+    status_ = why;
+    if (!why.ok()) out_.clear();
+  }
+  if (!why.ok()) {
+    if (live_) live_->Cancel(why);
+    if (session_) session_->Cancel(why);
+  }
+  if (listener_) listener_->OnOutput();
+  if (!why.ok()) listener_ = nullptr;
+}
+
+// ---------------------------------------------------------------- a clear
+
+/// Frames of speech that wait for the client, but one, become silent repeats. Where that was.
+std::optional<pipeline::ClearPoint> SpeechStream::CutWaiting() {
+  std::optional<pipeline::ClearPoint> point;
+  bool first = true;
+  bool broken = false;  // a picture before this one was encoded and will not be sent
+  const std::lock_guard lock(mu_);
+  for (std::shared_ptr<Out>& one : out_) {
+    StreamEvent& event = one->event;
+    if (event.kind == StreamEvent::Kind::kFinished) FinishCut(&event);
+    if (event.kind != StreamEvent::Kind::kFrame) continue;
+    if (event.utterance != 0 && !std::exchange(first, false)) {
+      broken |= encoder_->in_order() && !event.repeated;
+      if (!point) point = {event.utterance, event.played_samples};
+      cut_.try_emplace(event.utterance, event.played_samples);
+      one->lost = true;
+      one = std::make_shared<Out>(SilentRepeat(event));
+    } else if (broken && one->ready() && event.key_frame) {
+      broken = false;
+    } else if (broken) {
+      one->lost = true;
+      Complete(one.get(), 0);
+    }
+  }
+  key_frame_wanted_ |= broken;
+  return point;
+}
+
+SpeechStream::Out SpeechStream::SilentRepeat(const StreamEvent& frame) const {
+  Out out;
+  out.event.frame = frame.frame;
+  out.event.background = frame.background;
+  out.event.repeated = true;
+  if (options_.sound == SoundOut::kInput) {
+    out.event.sound.assign(frame.sound.size(),
+                           static_cast<char>(audio::SilenceByte(options_.session.format.type)));
+  } else if (options_.sound == SoundOut::kPcm16) {
+    const audio::AudioFormat format = sound_format();
+    const int64_t samples = FirstSample(frame.frame + 1, format.rate_hz, fps()) -
+                            FirstSample(frame.frame, format.rate_hz, fps());
+    out.event.sound.assign(static_cast<size_t>(samples * format.frame_bytes()), 0);
+  }
+  return out;
+}
+
+/// An utterance of which the client never saw the end.
+void SpeechStream::FinishCut(StreamEvent* finished) {
+  const auto cut = cut_.find(finished->utterance);
+  if (cut == cut_.end()) return;
+  finished->played_samples = cut->second;
+  finished->interrupted = true;
+  cut_.erase(cut);
+}
+
+// ---------------------------------------------------------------- on a worker
+
+void SpeechStream::MakePicture(const pipeline::Frame& frame, Out& out) {
+  bool key_frame = false;
+  {
+    const std::lock_guard lock(mu_);
+    if (out.lost) {
+      Complete(&out, 1);
+      return;
+    }
+    key_frame = std::exchange(key_frame_wanted_, false);
+  }
+  const WorkTimer work(encoding_ns_, WorkClock::kThreadCpu);
+  const TimePoint start = place_.clock->Now();
+  std::string picture;
+  const Status status =
+      Contain([&] { return encoder_->Encode(frame.picture, &key_frame, &picture); });
+  place_.metrics->Observe("stage_seconds{stage=\"encode\"}", Seconds(place_.clock->Now() - start));
+  const std::lock_guard lock(mu_);
+  if (status.ok()) {
+    out.event.picture = std::move(picture);
+    out.event.key_frame = key_frame;
+  } else {  // out of memory: the client keeps what it shows
+    out.lost = key_frame_wanted_ = true;
+  }
+  Complete(&out, 1);
+}
+
+void SpeechStream::MakeSound(const pipeline::Frame& frame, Out& out) {
+  const WorkTimer work(encoding_ns_, WorkClock::kThreadCpu);
+  std::string sound;
+  const Status status = Contain([&] { return sound_->Convert(frame.sound, frame.ahead, &sound); });
+  if (!status.ok()) Cancel(status);
+  const std::lock_guard lock(mu_);
+  out.event.sound = std::move(sound);
+  Complete(&out, 1);
+}
+
+/// With mu_ held: so many parts of it are made.
+void SpeechStream::Complete(Out* out, int parts) {
+  out->making -= parts;
+  if (!out->lost) return;
+  out->event.picture.clear();
+  out->event.key_frame = false;
+  out->event.repeated = true;
+}
+
+}  // namespace lipcast::server
