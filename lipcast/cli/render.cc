@@ -5,7 +5,6 @@
 
 #include <fstream>
 #include <nlohmann/json.hpp>
-#include <thread>
 
 #include "lipcast/audio/audio_reader.h"
 #include "lipcast/audio/raw_reader.h"
@@ -17,7 +16,7 @@
 #include "lipcast/cli/workplace.h"
 #include "lipcast/media/libav_audio_reader.h"
 #include "lipcast/media/open_sink.h"
-#include "lipcast/pipeline/session.h"
+#include "lipcast/pipeline/render_to_sink.h"
 
 namespace lipcast::cli {
 namespace {
@@ -39,8 +38,6 @@ struct RenderArgs {
   std::string format = "s16";
   int frame_memory_mb = 512;
 };
-
-constexpr size_t kReadBytes = 64 << 10;
 
 /// The three arrays of --dump, each only if it was asked for.
 struct Dump {
@@ -143,45 +140,12 @@ Result<pipeline::SessionOptions> MakeSessionOptions(const RenderArgs& args) {
   return options;
 }
 
-/// Reads the audio into the session until it ends, fails or is told to stop.
-/// Returns the reader's failure; the session's own shows at its reader.
-Status FeedSession(audio::AudioReader& reader, bool from_stdin, pipeline::Session& session) {
-  std::vector<std::byte> buffer(kReadBytes);
-  while (!Interrupted()) {
-    if (from_stdin && !WaitReadable(0)) break;
-    size_t bytes = 0;
-    {
-      StageTimer timer(session.times(), Stage::kDecode);
-      auto read = reader.Read(buffer);
-      if (!read.ok()) {
-        session.Cancel(read.status());
-        return read.status();
-      }
-      bytes = *read;
-    }
-    if (bytes == 0) break;
-    if (!session.Audio(1, std::span(buffer).first(bytes)).ok()) return {};
-  }
-  if (!session.End(1).ok()) return {};
-  return session.Finish();
-}
-
-struct RenderResult {
-  media::SinkReport sink;
-  pipeline::SessionCounts counts;
-  std::vector<std::string> warnings;
-  double seconds = 0;
-  bool interrupted = false;
-};
-
 class Render {
  public:
   explicit Render(const RenderArgs& args) : args_(args) {}
   int Run();
 
  private:
-  Status Drain(pipeline::Session& session, std::optional<int64_t> expected, HashWriter* hashes);
-  Status Write(const pipeline::Frame& frame);
   void PrintText() const;
   void PrintJson() const;
 
@@ -189,51 +153,8 @@ class Render {
   std::shared_ptr<const pipeline::LoadedAvatar> avatar_;
   std::unique_ptr<pipeline::Session> session_;
   std::unique_ptr<media::VideoSink> sink_;
-  RenderResult result_;
-  Status output_status_;
+  pipeline::RenderOutcome result_;
 };
-
-Status Render::Drain(pipeline::Session& session, std::optional<int64_t> expected,
-                     HashWriter* hashes) {
-  Progress progress(args_.quiet || args_.json);
-  while (!Interrupted()) {
-    auto event = session.Next();
-    if (!event.ok()) {
-      progress.Clear();
-      return event.status();
-    }
-    if (!event->has_value()) break;
-    if ((*event)->kind == pipeline::Event::Kind::kWarning) {
-      result_.warnings.push_back((*event)->message);
-    }
-    if ((*event)->kind != pipeline::Event::Kind::kFrame) continue;
-    const pipeline::Frame& frame = (*event)->frame;
-    if (hashes != nullptr) hashes->Write(frame.index, frame.picture);
-    output_status_ = Write(frame);
-    if (!output_status_.ok()) {
-      progress.Clear();
-      return output_status_;
-    }
-    progress.Update(frame.index + 1, session.total_frames() ? session.total_frames() : expected);
-  }
-  progress.Clear();
-  result_.interrupted = Interrupted();
-  result_.seconds = progress.seconds();
-  StageTimer timer(session.times(), Stage::kMux);
-  auto finished = sink_->Finish();
-  if (!finished.ok()) return output_status_ = finished.status();
-  result_.sink = *std::move(finished);
-  return {};
-}
-
-Status Render::Write(const pipeline::Frame& frame) {
-  {
-    StageTimer timer(session_->times(), Stage::kEncode);
-    LC_RETURN_IF_ERROR(sink_->WriteFrame(frame.picture));
-  }
-  StageTimer timer(session_->times(), Stage::kMux);
-  return sink_->WriteAudio(frame.sound);
-}
 
 int Render::Run() {
   auto options = MakeSessionOptions(args_);
@@ -257,14 +178,7 @@ int Render::Run() {
   if (!avatar.ok()) return Fail(InputExit(avatar.status()), avatar.status());
   avatar_ = *std::move(avatar);
 
-  const avatar::Manifest& manifest = avatar_->avatar->manifest();
-  media::SinkOptions sink_options;
-  sink_options.path = args_.output;
-  sink_options.fps = options->fps.value_or(manifest.fps);
-  sink_options.width = options->width.value_or(manifest.width);
-  sink_options.height = options->height.value_or(manifest.height);
-  sink_options.audio = options->format;
-  sink_options.audio_samples = (*reader)->total_samples();
+  media::SinkOptions sink_options = pipeline::SinkOptionsFor(*options, *avatar_, **reader);
   sink_options.crf = args_.crf;
   sink_options.jpeg_quality = args_.quality;
   sink_options.threads = (*place)->engine->workers();
@@ -290,19 +204,33 @@ int Render::Run() {
   auto session = (*place)->engine->Open(avatar_, *options);
   if (!session.ok()) return Fail(kExitUsage, session.status());
   session_ = *std::move(session);
-  std::optional<int64_t> expected;
-  if (const auto samples = (*reader)->total_samples()) {
-    expected = FramesFor(*samples, options->format.rate_hz, sink_options.fps);
-  }
-  Status feed_status;
-  std::thread feeder([&] { feed_status = FeedSession(**reader, args_.audio == "-", *session_); });
-  Status status = Drain(*session_, expected, hashes ? &*hashes : nullptr);
-  session_->Cancel(Status(Code::kCancelled, "the render ended"));
-  StopWaiting();
-  feeder.join();
-  if (!status.ok()) {
-    if (!output_status_.ok()) return Fail(kExitOutput, status);
-    return Fail(feed_status.ok() ? kExitFailure : InputExit(status), status);
+  Progress progress(args_.quiet || args_.json);
+  pipeline::RenderTask task;
+  task.reader = reader->get();
+  task.session = session_.get();
+  task.sink = sink_.get();
+  task.may_read = [from_stdin = args_.audio == "-"] {
+    return !Interrupted() && (!from_stdin || WaitReadable(0));
+  };
+  task.stop_waiting = StopWaiting;
+  task.stopped = Interrupted;
+  task.on_frame = [&](const pipeline::Frame& frame) {
+    if (hashes) hashes->Write(frame.index, frame.picture);
+  };
+  task.on_progress = [&](int64_t frames, std::optional<int64_t> total) {
+    progress.Update(frames, total);
+  };
+  result_ = pipeline::RenderToSink(task);
+  progress.Clear();
+  if (!result_.status.ok()) {
+    switch (result_.failed) {
+      case pipeline::RenderPart::kSink:
+        return Fail(kExitOutput, result_.status);
+      case pipeline::RenderPart::kSound:
+        return Fail(InputExit(result_.status), result_.status);
+      case pipeline::RenderPart::kSession:
+        return Fail(kExitFailure, result_.status);
+    }
   }
   if (hashes && !hashes->Finish()) {
     return Fail(kExitOutput, "'" + args_.frame_hashes + "': writing failed");
@@ -310,21 +238,13 @@ int Render::Run() {
   if (options->tap != nullptr) {
     if (Status written = (*dump)->Finish(); !written.ok()) return Fail(kExitOutput, written);
   }
-  result_.counts = session_->counts();
-  for (const std::string& warning : (*reader)->warnings()) result_.warnings.push_back(warning);
-  for (const std::string& note : result_.sink.notes) result_.warnings.push_back(note);
   if (const auto used = avatar_->generator->provider(); used != *provider) {
     result_.warnings.push_back(
         fmt::format("provider {} cannot be used here: the networks ran on {}", args_.provider,
                     inference::ProviderName(used)));
   }
-  if (result_.counts.not_finite_frames > 0) {
-    result_.warnings.push_back(
-        fmt::format("the model gave NaN or Inf in {} frames; they show the source picture",
-                    result_.counts.not_finite_frames));
-  }
   args_.json ? PrintJson() : PrintText();
-  return result_.interrupted ? kExitInterrupted : kExitOk;
+  return result_.stopped ? kExitInterrupted : kExitOk;
 }
 
 void Render::PrintText() const {
@@ -334,14 +254,14 @@ void Render::PrintText() const {
   }
   const int64_t frames = result_.counts.frames;
   const double rate = session_->fps().value();
-  std::fprintf(stderr, "%s%s: %lld frames %dx%d at %s fps (%s of speech), %s, mouth by %s on %s\n",
-               result_.interrupted ? "interrupted; " : "", args_.output.c_str(),
-               static_cast<long long>(frames), session_->width(), session_->height(),
-               session_->fps().ToString().c_str(),
-               ClockText(static_cast<double>(frames) / rate).c_str(), result_.sink.encoder.c_str(),
-               avatar_->backend.c_str(),
-               inference::ProviderName(avatar_->generator->provider()).c_str());
-  const double fps = static_cast<double>(frames) / result_.seconds;
+  std::fprintf(
+      stderr, "%s%s: %lld frames %dx%d at %s fps (%s of speech), %s, mouth by %s on %s\n",
+      result_.stopped ? "interrupted; " : "", args_.output.c_str(), static_cast<long long>(frames),
+      session_->width(), session_->height(), session_->fps().ToString().c_str(),
+      ClockText(static_cast<double>(frames) / rate).c_str(), result_.sink.encoder.c_str(),
+      avatar_->backend.c_str(), inference::ProviderName(avatar_->generator->provider()).c_str());
+  const double seconds = std::chrono::duration<double>(result_.wall).count();
+  const double fps = static_cast<double>(frames) / seconds;
   std::fprintf(stderr, "%.1f frames/s, %.1f x real time, %lld frames drawn by the model\n%s", fps,
                fps / rate, static_cast<long long>(result_.counts.generated),
                StageTable(session_->times(), frames).c_str());
@@ -349,6 +269,7 @@ void Render::PrintText() const {
 
 void Render::PrintJson() const {
   const int64_t frames = result_.counts.frames;
+  const double seconds = std::chrono::duration<double>(result_.wall).count();
   const nlohmann::json json = {
       {"output", args_.output},
       {"frames", frames},
@@ -363,9 +284,9 @@ void Render::PrintJson() const {
       {"avatar", avatar_->avatar->manifest().name},
       {"backend", avatar_->backend},
       {"provider", inference::ProviderName(avatar_->generator->provider())},
-      {"interrupted", result_.interrupted},
-      {"wall_s", result_.seconds},
-      {"frames_per_s", static_cast<double>(frames) / result_.seconds},
+      {"interrupted", result_.stopped},
+      {"wall_s", seconds},
+      {"frames_per_s", static_cast<double>(frames) / seconds},
       {"warnings", result_.warnings},
       {"stages_ms_per_frame", StagesJson(session_->times(), frames)},
   };
