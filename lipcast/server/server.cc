@@ -44,6 +44,17 @@ RegistryOptions RegistryOptionsOf(const ServerConfig& config, const ServerParts&
   return options;
 }
 
+RenderJobsOptions RenderOptionsOf(const ServerConfig& config, int workers) {
+  RenderJobsOptions options;
+  options.folder = config.render_folder;
+  options.queued = config.queued_jobs;
+  options.running = config.renders_running;
+  options.keep = std::chrono::seconds(config.render_keep_seconds);
+  options.disk_bytes = config.render_disk_mb << 20;
+  options.encoder_threads = workers;  // as the command has it, for the same bytes
+  return options;
+}
+
 AccessControl::Limits AccessLimitsOf(const ServerConfig& config) {
   return {config.opens_per_second, config.wrong_tokens_per_minute};
 }
@@ -65,7 +76,7 @@ struct Server::State {
               std::chrono::seconds(settings.max_session_seconds),
               std::chrono::seconds(settings.max_idle_seconds)}),
         access(AccessLimitsOf(settings), *given.clock, *given.metrics),
-        speech(host, access, settings.jpeg_quality),
+        speech(host, access, settings.jpeg_quality, renders),
         avatars(host),
         compat(host, {settings.jpeg_quality, settings.compat_frames == "raw", settings.max_avatars,
                       settings.queued_jobs, settings.provider == "cuda" ? settings.device : -1}),
@@ -76,6 +87,8 @@ struct Server::State {
   GrpcAvatarHealth health;
   AvatarRegistry registry;
   Admission admission;
+  std::unique_ptr<RenderJobs> jobs;  // before host: its slow threads use them
+  RenderPlace renders;
   SpeechHost host;
   AccessControl access;
   TlsSource tls;
@@ -124,6 +137,12 @@ Result<std::unique_ptr<Server>> Server::Start(const ServerConfig& config,
   for (const std::string& warning : secrets.warnings) {
     parts.log->Log(LogLevel::kWarning, "security", {{"what", warning}});
   }
+  LC_ASSIGN_OR_RETURN(
+      state->jobs,
+      RenderJobs::Create(RenderOptionsOf(config, parts.engine->workers()),
+                         {parts.engine, &state->registry, parts.metrics, parts.log, parts.clock}));
+  state->renders = {&state->host, state->jobs.get(), &state->jobs->folder(),
+                    static_cast<uint64_t>(config.max_upload_bytes), config.jpeg_quality};
   for (const std::string& name : config.preload) {
     const auto loaded = state->registry.Load(name);
     if (!loaded.ok() && loaded.status().code() == Code::kNotFound) {
@@ -198,6 +217,7 @@ Result<std::unique_ptr<Server>> Server::Start(const ServerConfig& config,
 Server::~Server() {
   State& state = *state_;
   state.admission.Drain();
+  state.jobs->CancelAll();
   state.host.CancelAll(Status(Code::kUnavailable, "the server is shutting down"));
   state.health.Stop();
   state.grpc->Shutdown(std::chrono::system_clock::now() + kGoodbye);
@@ -263,13 +283,17 @@ void Server::BeginDrain() {
   }
   state_->health.Drain();
   state_->admission.Drain();
+  state_->jobs->Drain();
 }
 
-bool Server::Drained() const { return state_->host.open_streams() == 0; }
+bool Server::Drained() const {
+  return state_->host.open_streams() == 0 && state_->jobs->active() == 0;
+}
 
 void Server::Tidy() {
   State& state = *state_;
   state.registry.EvictIdle();
+  state.jobs->Tidy();
   Metrics& metrics = *state.parts.metrics;
   metrics.Gauge("workers", state.parts.engine->workers());
   metrics.Gauge("queue_depth{queue=\"workers\"}",

@@ -53,6 +53,12 @@ struct ServerConfig {
   std::string eviction = "lru";  ///< lru or lfu
   int avatar_idle_seconds = 0;   ///< unload after this long without a session; 0: never
 
+  // renders
+  std::string render_folder;  ///< of their sounds and files; empty: the system's temporary one
+  int renders_running = 1;    ///< at a time
+  int render_keep_seconds = 3600;
+  int64_t render_disk_mb = 4096;
+
   // output
   int jpeg_quality = 75;
   std::string compat_frames = "jpeg";  ///< jpeg or raw (BGR)

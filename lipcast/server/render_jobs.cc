@@ -1,0 +1,411 @@
+#include "lipcast/server/render_jobs.h"
+
+#include <fcntl.h>
+#include <sys/random.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <utility>
+
+#include "lipcast/audio/raw_reader.h"
+#include "lipcast/media/libav_audio_reader.h"
+#include "lipcast/media/temp_file.h"
+
+namespace lipcast::server {
+namespace {
+
+constexpr int kNice = 10;
+constexpr auto kTellInterval = std::chrono::milliseconds(100);
+
+Result<std::string> NewId() {
+  std::array<unsigned char, 16> bytes;
+  if (::getrandom(bytes.data(), bytes.size(), 0) != static_cast<ssize_t>(bytes.size())) {
+    return media::ErrnoStatus(errno, "random numbers");
+  }
+  constexpr char kHex[] = "0123456789abcdef";
+  std::string id;
+  for (const unsigned char byte : bytes) {
+    id.push_back(kHex[byte >> 4]);
+    id.push_back(kHex[byte & 15]);
+  }
+  return id;
+}
+
+int64_t UnixSeconds() {
+  return std::chrono::system_clock::to_time_t(std::chrono::system_clock::now());
+}
+
+/// "'/tmp/lipcast-x/7': no RIFF" -> "the sound: no RIFF"
+std::string WithoutPath(std::string text, const std::filesystem::path& path,
+                        const std::string& name) {
+  for (const std::string& shown : {"'" + path.string() + "'", path.string()}) {
+    for (size_t at = 0; (at = text.find(shown, at)) != std::string::npos; at += name.size()) {
+      text.replace(at, shown.size(), name);
+    }
+  }
+  return text;
+}
+
+/// Keeps the upload, and says nothing of where it lies.
+class UploadReader final : public audio::AudioReader {
+ public:
+  static Result<std::unique_ptr<AudioReader>> Open(const RenderSound& sound) {
+    std::unique_ptr<UploadReader> reader(new UploadReader(sound.file));
+    auto inner = reader->OpenInner(sound);
+    // What cannot be read is the client's fault, whatever the reader calls it.
+    if (!inner.ok()) {
+      const Code code = inner.status().code() == Code::kResourceExhausted ? Code::kResourceExhausted
+                                                                          : Code::kInvalidArgument;
+      return Status(code, reader->Clean(inner.status().message()));
+    }
+    reader->inner_ = *std::move(inner);
+    return std::unique_ptr<AudioReader>(std::move(reader));
+  }
+  ~UploadReader() override {
+    if (fd_ >= 0) ::close(fd_);
+  }
+  const audio::AudioFormat& format() const override { return inner_->format(); }
+  std::optional<int64_t> total_samples() const override { return inner_->total_samples(); }
+  std::string description() const override { return inner_->description(); }
+  Result<size_t> Read(std::span<std::byte> out) override {
+    auto read = inner_->Read(out);
+    if (read.ok()) return read;
+    return Status(read.status().code(), Clean(read.status().message()));
+  }
+  const std::vector<std::string>& warnings() const override {
+    warnings_.clear();
+    for (const std::string& warning : inner_->warnings()) warnings_.push_back(Clean(warning));
+    return warnings_;
+  }
+
+ private:
+  explicit UploadReader(std::shared_ptr<UploadFile> file) : file_(std::move(file)) {}
+  Result<std::unique_ptr<AudioReader>> OpenInner(const RenderSound& sound) {
+    if (!sound.raw) return audio::OpenAudio(file_->path(), media::OpenLibavAudio);
+    fd_ = ::open(file_->path().c_str(), O_RDONLY | O_CLOEXEC);
+    if (fd_ < 0) return media::ErrnoStatus(errno, "the sound");
+    return audio::MakeRawReader(fd_, *sound.raw);
+  }
+  std::string Clean(std::string text) const {
+    return WithoutPath(std::move(text), file_->path(), "the sound");
+  }
+
+  const std::shared_ptr<UploadFile> file_;
+  int fd_ = -1;
+  std::unique_ptr<AudioReader> inner_;
+  mutable std::vector<std::string> warnings_;
+};
+
+std::optional<int64_t> FramesOf(const audio::AudioReader& reader, const RenderSound& sound,
+                                const Rational& fps) {
+  std::optional<int64_t> samples = reader.total_samples();
+  if (sound.raw) samples = static_cast<int64_t>(sound.file->bytes()) / sound.raw->frame_bytes();
+  if (!samples) return std::nullopt;
+  return FramesFor(*samples, reader.format().rate_hz, fps);
+}
+
+}  // namespace
+
+Result<std::unique_ptr<audio::AudioReader>> OpenRenderSound(const RenderSound& sound) {
+  return UploadReader::Open(sound);
+}
+
+bool IsOver(RenderState state) {
+  return state != RenderState::kQueued && state != RenderState::kRunning;
+}
+
+RenderFile::~RenderFile() {
+  std::error_code gone;
+  std::filesystem::remove(path_, gone);
+}
+
+RenderJobs::RenderJobs(const RenderJobsOptions& options, const Parts& parts,
+                       std::unique_ptr<UploadFolder> folder)
+    : options_(options), parts_(parts), folder_(std::move(folder)), runners_(options.running) {}
+
+Result<std::unique_ptr<RenderJobs>> RenderJobs::Create(const RenderJobsOptions& options,
+                                                       const Parts& parts) {
+  LC_ASSIGN_OR_RETURN(auto folder, UploadFolder::Create(options.folder));
+  return std::unique_ptr<RenderJobs>(new RenderJobs(options, parts, std::move(folder)));
+}
+
+RenderJobs::~RenderJobs() { CancelAll(); }
+
+Result<RenderInfo> RenderJobs::Submit(const RenderSpec& spec, RenderSound sound) {
+  LC_RETURN_IF_ERROR(spec.session.Validate());
+  if (spec.crf < 0 || spec.crf > 51) {
+    return Status(Code::kInvalidArgument, "crf = " + std::to_string(spec.crf) + ": want 0..51");
+  }
+  LC_RETURN_IF_ERROR(parts_.avatars->Get(spec.avatar).status());
+  // Refused here while the client listens, and opened anew when its turn comes: a reader holds
+  // more than a job that waits may.
+  LC_ASSIGN_OR_RETURN(const auto reader, OpenRenderSound(sound));
+  const auto job = std::make_shared<Job>();
+  LC_ASSIGN_OR_RETURN(job->info.id, NewId());
+  job->info.avatar = spec.avatar;
+  job->info.container = spec.container;
+  job->info.created_unix_s = UnixSeconds();
+  if (spec.session.fps) job->info.total_frames = FramesOf(*reader, sound, *spec.session.fps);
+  job->spec = spec;
+  job->sound = std::move(sound);
+
+  const std::lock_guard lock(mu_);
+  if (draining_) return Status(Code::kUnavailable, "the server is shutting down");
+  if (queued_ + running_ >= options_.queued + options_.running) {
+    return Status(Code::kResourceExhausted, std::to_string(queued_) +
+                                                " renders wait already (limits.queued_jobs = " +
+                                                std::to_string(options_.queued) + "): try later");
+  }
+  const auto bytes = static_cast<int64_t>(job->sound.file->bytes());
+  MakeRoom(bytes, nullptr);
+  if (DiskBytes() + bytes > options_.disk_bytes) {
+    return Status(Code::kResourceExhausted,
+                  "the sounds and files of other renders fill the disk's "
+                  "share (renders.disk_mb): try later");
+  }
+  job->order = next_order_++;
+  jobs_[job->info.id] = job;
+  ++queued_;
+  Tell(*job);
+  runners_.Post(TimePoint{}, [this, job](int) { Run(job); });
+  return job->info;
+}
+
+Result<RenderInfo> RenderJobs::Get(const std::string& id) const {
+  const std::lock_guard lock(mu_);
+  LC_ASSIGN_OR_RETURN(const JobPtr job, Find(id));
+  return job->info;
+}
+
+std::vector<RenderInfo> RenderJobs::List() const {
+  std::vector<JobPtr> jobs;
+  std::vector<RenderInfo> infos;
+  const std::lock_guard lock(mu_);
+  for (const auto& [id, job] : jobs_) jobs.push_back(job);
+  std::ranges::sort(jobs, {}, [](const JobPtr& job) { return job->order; });
+  for (const JobPtr& job : jobs) infos.push_back(job->info);
+  return infos;
+}
+
+Status RenderJobs::Watch(const std::string& id, const std::weak_ptr<RenderListener>& listener) {
+  const std::lock_guard lock(mu_);
+  LC_ASSIGN_OR_RETURN(const JobPtr job, Find(id));
+  job->listeners.push_back(listener);
+  if (const auto alive = listener.lock()) alive->OnRender(job->info);
+  return {};
+}
+
+Result<std::shared_ptr<const RenderFile>> RenderJobs::File(const std::string& id) const {
+  const std::lock_guard lock(mu_);
+  LC_ASSIGN_OR_RETURN(const JobPtr job, Find(id));
+  if (job->file) return job->file;
+  if (!job->info.status.ok()) return job->info.status.Prefixed("the render failed");
+  return Status(Code::kFailedPrecondition, "the render is not done");
+}
+
+Status RenderJobs::Remove(const std::string& id) {
+  const std::lock_guard lock(mu_);
+  LC_ASSIGN_OR_RETURN(const JobPtr job, Find(id));
+  Cancel(*job, Status(Code::kCancelled, "the render was removed"));
+  jobs_.erase(id);
+  return {};
+}
+
+void RenderJobs::Drain() {
+  const std::lock_guard lock(mu_);
+  draining_ = true;
+}
+
+void RenderJobs::CancelAll() {
+  const std::lock_guard lock(mu_);
+  draining_ = true;
+  for (const auto& [id, job] : jobs_) {
+    Cancel(*job, Status(Code::kUnavailable, "the server is shutting down"));
+  }
+}
+
+int RenderJobs::active() const {
+  const std::lock_guard lock(mu_);
+  return queued_ + running_;
+}
+
+void RenderJobs::Tidy() {
+  const std::lock_guard lock(mu_);
+  const TimePoint now = parts_.clock->Now();
+  std::erase_if(jobs_, [&](const auto& item) {
+    return IsOver(item.second->info.state) && now - item.second->ended >= options_.keep;
+  });
+  parts_.metrics->Gauge("queue_depth{queue=\"renders\"}", queued_);
+  parts_.metrics->Gauge("render_disk_bytes", static_cast<double>(DiskBytes()));
+}
+
+// ---------------------------------------------------------------- on a runner
+
+void RenderJobs::Run(const JobPtr& job) {
+  // The threads of encoder and reader begin with the priority of this one.
+  ::setpriority(PRIO_PROCESS, static_cast<id_t>(::gettid()), kNice);
+  {
+    const std::lock_guard lock(mu_);
+    if (IsOver(job->info.state)) return;
+    --queued_;
+    ++running_;
+    SetState(*job, RenderState::kRunning);
+  }
+  const char* ending = job->spec.container == media::MovieContainer::kMp4 ? ".mp4" : ".mkv";
+  const std::filesystem::path path = folder_->path() / (job->info.id + ending);
+  auto outcome = Contain([&] { return Render(job, path); });
+  if (outcome.ok() && !outcome->status.ok()) outcome = outcome->status;
+  std::shared_ptr<const RenderFile> file;
+  if (outcome.ok()) file = std::make_shared<RenderFile>(path);
+  Finish(job, outcome, std::move(file));
+}
+
+Result<pipeline::RenderOutcome> RenderJobs::Render(const JobPtr& job,
+                                                   const std::filesystem::path& path) {
+  LC_ASSIGN_OR_RETURN(const auto reader, OpenRenderSound(job->sound));
+  LC_ASSIGN_OR_RETURN(AvatarRegistry::Lease lease, parts_.avatars->Acquire(job->spec.avatar));
+  pipeline::SessionOptions options = job->spec.session;
+  options.format = reader->format();
+  options.yields = true;
+  media::SinkOptions sink_options = pipeline::SinkOptionsFor(options, *lease.avatar(), *reader);
+  sink_options.path = path;
+  sink_options.crf = job->spec.crf;
+  sink_options.threads = options_.encoder_threads;
+  LC_ASSIGN_OR_RETURN(const auto sink, media::CreateMovieSink(job->spec.container, sink_options));
+  options.pixels = sink->wanted_format();
+  LC_ASSIGN_OR_RETURN(const auto session, parts_.engine->Open(lease.avatar(), options));
+  {
+    const std::lock_guard lock(mu_);
+    job->info.total_frames = FramesOf(*reader, job->sound, session->fps());
+    job->info.provider = inference::ProviderName(lease.avatar()->generator->provider());
+    job->session = session.get();
+    if (!job->cancelled.ok()) session->Cancel(job->cancelled);
+    Tell(*job);
+  }
+  const std::shared_ptr<void> forget(nullptr, [&](void*) {  // before the session goes
+    const std::lock_guard lock(mu_);
+    job->session = nullptr;
+  });
+  pipeline::RenderTask task;
+  task.reader = reader.get();
+  task.session = session.get();
+  task.sink = sink.get();
+  task.on_progress = [&](int64_t frames, std::optional<int64_t> total) {
+    Progress(job, frames, total);
+  };
+  pipeline::RenderOutcome outcome = pipeline::RenderToSink(task);
+  SessionUse use;
+  use.frames = outcome.counts.frames;
+  use.generated_frames = outcome.counts.generated;
+  use.generate_time = session->times().total(Stage::kGenerator);
+  lease.Report(use);
+  parts_.metrics->Count("render_frames_total", outcome.counts.frames);
+  if (!outcome.status.ok()) {
+    outcome.status =
+        Status(outcome.status.code(), WithoutPath(outcome.status.message(), path, "the file"));
+  }
+  return outcome;
+}
+
+void RenderJobs::Progress(const JobPtr& job, int64_t frames, std::optional<int64_t> total) {
+  const std::lock_guard lock(mu_);
+  job->info.frames = frames;
+  if (total) job->info.total_frames = total;
+  if (parts_.clock->Now() - job->told >= kTellInterval) Tell(*job);
+}
+
+void RenderJobs::Finish(const JobPtr& job, const Result<pipeline::RenderOutcome>& outcome,
+                        std::shared_ptr<const RenderFile> file) {
+  const std::lock_guard lock(mu_);
+  --running_;
+  job->sound.file.reset();
+  RenderInfo& info = job->info;
+  if (!outcome.ok()) {
+    info.status = job->cancelled.ok() ? outcome.status() : job->cancelled;
+    SetState(*job, job->cancelled.ok() ? RenderState::kFailed : RenderState::kCancelled);
+    return;
+  }
+  info.frames = outcome->counts.frames;
+  info.total_frames = info.frames;
+  info.warnings = outcome->warnings;
+  info.bytes = outcome->sink.bytes;
+  info.wall = outcome->wall;
+  job->file = std::move(file);
+  SetState(*job, RenderState::kDone);
+  MakeRoom(0, job.get());
+}
+
+// ---------------------------------------------------------------- with mu_ held
+
+Result<RenderJobs::JobPtr> RenderJobs::Find(const std::string& id) const {
+  const auto found = jobs_.find(id);
+  if (found == jobs_.end()) {
+    return Status(Code::kNotFound, "no such render, or it ended too long ago");
+  }
+  return found->second;
+}
+
+void RenderJobs::Cancel(Job& job, const Status& why) {
+  if (IsOver(job.info.state) || !job.cancelled.ok()) return;
+  job.cancelled = why;
+  if (job.session != nullptr) job.session->Cancel(why);
+  if (job.info.state != RenderState::kQueued) return;
+  --queued_;
+  job.info.status = why;
+  job.sound.file.reset();
+  SetState(job, RenderState::kCancelled);
+}
+
+void RenderJobs::Tell(Job& job) {
+  job.told = parts_.clock->Now();
+  std::erase_if(job.listeners, [&](const std::weak_ptr<RenderListener>& listener) {
+    const auto alive = listener.lock();
+    if (alive) alive->OnRender(job.info);
+    return !alive;
+  });
+}
+
+void RenderJobs::SetState(Job& job, RenderState state) {
+  job.info.state = state;
+  if (IsOver(state)) {
+    job.ended = parts_.clock->Now();
+    job.info.ended_unix_s = UnixSeconds();
+    const char* name = state == RenderState::kDone     ? "done"
+                       : state == RenderState::kFailed ? "failed"
+                                                       : "cancelled";
+    parts_.metrics->Count("renders_total{state=\"" + std::string(name) + "\"}", 1);
+    parts_.log->Log(LogLevel::kInfo, "render_ended",
+                    {{"state", name},
+                     {"avatar", job.info.avatar},
+                     {"frames", std::to_string(job.info.frames)},
+                     {"why", job.info.status.message()}});
+  }
+  Tell(job);
+}
+
+int64_t RenderJobs::DiskBytes() const {
+  int64_t bytes = 0;
+  for (const auto& [id, job] : jobs_) {
+    bytes += job->info.bytes;
+    if (job->sound.file) bytes += static_cast<int64_t>(job->sound.file->bytes());
+  }
+  return bytes;
+}
+
+/// Forgets the oldest that are done until `bytes` more fit, as far as that goes.
+void RenderJobs::MakeRoom(int64_t bytes, const Job* but) {
+  while (DiskBytes() + bytes > options_.disk_bytes) {
+    auto oldest = jobs_.end();
+    for (auto item = jobs_.begin(); item != jobs_.end(); ++item) {
+      const Job& job = *item->second;
+      if (&job == but || job.info.bytes == 0) continue;
+      if (oldest == jobs_.end() || job.order < oldest->second->order) oldest = item;
+    }
+    if (oldest == jobs_.end()) return;
+    jobs_.erase(oldest);
+  }
+}
+
+}  // namespace lipcast::server
