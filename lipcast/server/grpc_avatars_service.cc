@@ -54,27 +54,33 @@ grpc::ServerUnaryReactor* GrpcAvatarsService::ReplaceAvatar(grpc::CallbackServer
   });
 }
 
-grpc::ServerUnaryReactor* GrpcServerService::GetInfo(grpc::CallbackServerContext* context,
-                                                     const v1::GetInfoRequest*,
-                                                     v1::GetInfoResponse* response) {
-  const CapacityReport report = host_.parts().admission->report();
-  response->set_version(facts_.version);
-  response->set_backend(facts_.backend);
-  response->set_h264_encoder(facts_.h264_encoder);
-  for (const auto provider : host_.parts().engine->parts().backend->available_providers()) {
-    response->add_providers(inference::ProviderName(provider));
+v1::GetInfoResponse InfoOf(SpeechHost& host, const ServerFacts& facts) {
+  v1::GetInfoResponse info;
+  const CapacityReport report = host.parts().admission->report();
+  info.set_version(facts.version);
+  info.set_backend(facts.backend);
+  info.set_h264_encoder(facts.h264_encoder);
+  for (const auto provider : host.parts().engine->parts().backend->available_providers()) {
+    info.add_providers(inference::ProviderName(provider));
   }
-  response->set_workers(host_.parts().engine->workers());
-  response->set_draining(host_.parts().admission->draining());
-  *response->mutable_uptime() = google::protobuf::util::TimeUtil::SecondsToDuration(
-      std::chrono::duration_cast<std::chrono::seconds>(host_.parts().clock->Now() - facts_.started)
+  info.set_workers(host.parts().engine->workers());
+  info.set_draining(host.parts().admission->draining());
+  *info.mutable_uptime() = google::protobuf::util::TimeUtil::SecondsToDuration(
+      std::chrono::duration_cast<std::chrono::seconds>(host.parts().clock->Now() - facts.started)
           .count());
-  v1::Capacity& capacity = *response->mutable_capacity();
+  v1::Capacity& capacity = *info.mutable_capacity();
   capacity.set_sessions(report.sessions);
   capacity.set_session_limit(report.max_sessions);
   capacity.set_load(report.load);
   capacity.set_headroom(report.headroom);
-  capacity.set_generate_ms(host_.FrameSeconds() * 1e3);
+  capacity.set_generate_ms(host.FrameSeconds() * 1e3);
+  return info;
+}
+
+grpc::ServerUnaryReactor* GrpcServerService::GetInfo(grpc::CallbackServerContext* context,
+                                                     const v1::GetInfoRequest*,
+                                                     v1::GetInfoResponse* response) {
+  *response = InfoOf(host_, facts_);
   grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
   reactor->Finish(grpc::Status::OK);
   return reactor;

@@ -40,6 +40,9 @@ struct ServerFacts {
   TimePoint started{};
 };
 
+/// What Server.GetInfo says now.
+v1::GetInfoResponse InfoOf(SpeechHost& host, const ServerFacts& facts);
+
 /// lipcast.v1.Server.
 class GrpcServerService final : public v1::Server::CallbackService {
  public:

@@ -19,6 +19,8 @@
 #include "lipcast/server/grpc_credentials.h"
 #include "lipcast/server/grpc_speech_service.h"
 #include "lipcast/server/http_server.h"
+#include "lipcast/server/rest_api.h"
+#include "lipcast/server/rest_renders.h"
 #include "lipcast/server/secrets.h"
 #include "lipcast/server/speech_host.h"
 #include "lipcast/server/websocket_speech.h"
@@ -80,7 +82,8 @@ struct Server::State {
         avatars(host),
         compat(host, {settings.jpeg_quality, settings.compat_frames == "raw", settings.max_avatars,
                       settings.queued_jobs, settings.provider == "cuda" ? settings.device : -1}),
-        info(host, {given.version, given.backend, given.h264_encoder, given.clock->Now()}) {}
+        facts{given.version, given.backend, given.h264_encoder, given.clock->Now()},
+        info(host, facts) {}
 
   ServerConfig config;
   ServerParts parts;
@@ -95,6 +98,7 @@ struct Server::State {
   GrpcSpeechService speech;
   GrpcAvatarsService avatars;
   GrpcCompatService compat;
+  const ServerFacts facts;
   GrpcServerService info;
   std::unique_ptr<grpc::Server> grpc;
   int grpc_port = 0;
@@ -204,6 +208,8 @@ Result<std::unique_ptr<Server>> Server::Start(const ServerConfig& config,
   http.access = &state->access;
   http.metrics = parts.metrics;
   LC_RETURN_IF_ERROR(http.router.Add(PagesOf(*state)));
+  LC_RETURN_IF_ERROR(http.router.Add(AvatarRoutes(state->host, state->facts)));
+  LC_RETURN_IF_ERROR(http.router.Add(RenderRoutes(*state->jobs, state->host.slow())));
   http.upgrades["/v1/speak"] = [raw = state.get()](HttpSocket socket, UpgradeRequest request,
                                                    const std::string&) {
     SpeakOverWebSocket(

@@ -1,0 +1,74 @@
+#include "lipcast/server/rest_api.h"
+
+#include <google/protobuf/util/json_util.h>
+
+#include "lipcast/server/grpc_messages.h"
+
+namespace lipcast::server {
+namespace {
+
+HttpAnswer JsonOf(const google::protobuf::Message& message) {
+  google::protobuf::util::JsonPrintOptions options;
+  options.always_print_primitive_fields = true;
+  std::string json;
+  if (!google::protobuf::util::MessageToJsonString(message, &json, options).ok()) {
+    return FailureAnswer(Status(Code::kInternal, "the answer cannot be written as JSON"));
+  }
+  return JsonAnswer(json + "\n");
+}
+
+}  // namespace
+
+std::vector<HttpRoute> AvatarRoutes(SpeechHost& host, const ServerFacts& facts) {
+  AvatarRegistry& avatars = *host.parts().avatars;
+  const auto later = [&host](auto answer) {
+    return AnswerLater(host.slow(), [answer](const HttpCall& call) -> Result<HttpAnswer> {
+      const auto found = call.path.find("name");
+      return answer(found == call.path.end() ? std::string() : found->second);
+    });
+  };
+  const auto one = [&avatars](const std::string& name) -> Result<v1::Avatar> {
+    LC_ASSIGN_OR_RETURN(const AvatarEntry entry, avatars.Get(name));
+    return ToWire(entry);
+  };
+  HttpRoute document{"GET", "/openapi.json", AnswerAtOnce([](const HttpCall&) {
+                       return JsonAnswer(std::string(OpenApiDocument()));
+                     })};
+  document.open = true;
+  return {
+      document,
+      {"GET", "/v1/info",
+       AnswerAtOnce([&host, facts](const HttpCall&) { return JsonOf(InfoOf(host, facts)); })},
+      {"GET", "/v1/avatars", later([&avatars](const std::string&) -> Result<HttpAnswer> {
+         v1::ListAvatarsResponse all;
+         for (const AvatarEntry& entry : avatars.List()) *all.add_avatars() = ToWire(entry);
+         return JsonOf(all);
+       })},
+      {"GET", "/v1/avatars/{name}", later([one](const std::string& name) -> Result<HttpAnswer> {
+         LC_ASSIGN_OR_RETURN(const v1::Avatar avatar, one(name));
+         return JsonOf(avatar);
+       })},
+      {"POST", "/v1/avatars/{name}/load",
+       later([&avatars, one](const std::string& name) -> Result<HttpAnswer> {
+         v1::LoadAvatarResponse response;
+         LC_ASSIGN_OR_RETURN(const bool was_loaded, avatars.Load(name));
+         response.set_was_loaded(was_loaded);
+         LC_ASSIGN_OR_RETURN(*response.mutable_avatar(), one(name));
+         return JsonOf(response);
+       })},
+      {"POST", "/v1/avatars/{name}/unload",
+       later([&avatars](const std::string& name) -> Result<HttpAnswer> {
+         LC_RETURN_IF_ERROR(avatars.Unload(name));
+         return JsonOf(v1::UnloadAvatarResponse());
+       })},
+      {"POST", "/v1/avatars/{name}/replace",
+       later([&avatars, one](const std::string& name) -> Result<HttpAnswer> {
+         LC_RETURN_IF_ERROR(avatars.Replace(name));
+         v1::ReplaceAvatarResponse response;
+         LC_ASSIGN_OR_RETURN(*response.mutable_avatar(), one(name));
+         return JsonOf(response);
+       })},
+  };
+}
+
+}  // namespace lipcast::server

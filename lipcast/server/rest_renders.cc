@@ -1,0 +1,352 @@
+#include "lipcast/server/rest_renders.h"
+
+#include <fcntl.h>
+#include <fmt/chrono.h>
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <charconv>
+#include <chrono>
+#include <ctime>
+#include <mutex>
+#include <nlohmann/json.hpp>
+#include <utility>
+
+#include "lipcast/media/temp_file.h"
+
+namespace lipcast::server {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+constexpr uint64_t kPieceBytes = 256 << 10;
+
+const char* NameOf(RenderState state) {
+  constexpr const char* kNames[] = {"queued", "running", "done", "failed", "cancelled"};
+  return kNames[static_cast<int>(state)];
+}
+
+const char* EndingOf(media::MovieContainer container) {
+  return container == media::MovieContainer::kMp4 ? "mp4" : "mkv";
+}
+
+/// "2026-11-25T15:04:05Z"
+std::string WallTime(int64_t unix_s) {
+  return fmt::format("{:%Y-%m-%dT%H:%M:%SZ}", fmt::gmtime(static_cast<std::time_t>(unix_s)));
+}
+
+Json JsonOf(const RenderInfo& info) {
+  const std::string self = "/v1/renders/" + info.id;
+  Json json = {{"id", info.id},
+               {"avatar", info.avatar},
+               {"format", EndingOf(info.container)},
+               {"state", NameOf(info.state)},
+               {"created", WallTime(info.created_unix_s)},
+               {"frames", info.frames}};
+  if (info.total_frames) json["totalFrames"] = *info.total_frames;
+  if (!info.provider.empty()) json["provider"] = info.provider;
+  if (IsOver(info.state)) json["ended"] = WallTime(info.ended_unix_s);
+  if (!info.status.ok()) {
+    json["error"] = {{"code", CodeName(info.status.code())}, {"message", info.status.message()}};
+  }
+  if (info.state == RenderState::kDone) {
+    json["bytes"] = info.bytes;
+    json["wallSeconds"] = std::chrono::duration<double>(info.wall).count();
+    json["warnings"] = info.warnings;
+    json["file"] = self + "/file";
+  }
+  return json;
+}
+
+std::string TextOf(const Json& json) {
+  return json.dump(-1, ' ', false, Json::error_handler_t::replace);
+}
+
+Status Refuse(const std::string& name, const std::string& found, const std::string& wanted) {
+  return Status(Code::kInvalidArgument, name + " = '" + found + "': want " + wanted);
+}
+
+/// What the query of POST /v1/renders asks for.
+struct Wish {
+  RenderSpec spec;
+  std::optional<audio::AudioFormat> raw;
+};
+
+Result<Wish> WishOf(const HttpTarget& target) {
+  const auto text = [&](const char* name) -> const std::string* {
+    const auto found = target.query.find(name);
+    return found == target.query.end() ? nullptr : &found->second;
+  };
+  Wish wish;
+  pipeline::SessionOptions& session = wish.spec.session;
+  const std::string* avatar = text("avatar");
+  if (avatar == nullptr) return Status(Code::kInvalidArgument, "avatar: want its name");
+  wish.spec.avatar = *avatar;
+  if (const std::string* format = text("format")) {
+    if (*format != "mp4" && *format != "mkv") return Refuse("format", *format, "mp4 or mkv");
+    if (*format == "mkv") wish.spec.container = media::MovieContainer::kMkv;
+  }
+  LC_ASSIGN_OR_RETURN(const int64_t crf, QueryInteger(target, "crf", 0, 51, wish.spec.crf));
+  wish.spec.crf = static_cast<int>(crf);
+  if (const std::string* fps = text("fps")) {
+    LC_ASSIGN_OR_RETURN(session.fps, ParseFrameRate(*fps));
+  }
+  for (const auto& [name, side] :
+       {std::pair("width", &session.width), {"height", &session.height}}) {
+    LC_ASSIGN_OR_RETURN(const int64_t px, QueryInteger(target, name, 1, kMaxSidePx, 0));
+    if (px != 0) *side = static_cast<int>(px);
+  }
+  LC_ASSIGN_OR_RETURN(session.start_frame,
+                      QueryInteger(target, "start_frame", 0, (int64_t{1} << 31) - 1, 0));
+  if (const std::string* idle = text("idle")) {
+    if (*idle != "passthrough" && *idle != "model") {
+      return Refuse("idle", *idle, "passthrough or model");
+    }
+    if (*idle == "model") session.idle = pipeline::Idle::kModel;
+  }
+  if (text("rate") == nullptr) {
+    for (const char* name : {"channels", "sample_type"}) {
+      if (const std::string* value = text(name)) {
+        return Refuse(name, *value, "rate beside it: it is of raw PCM");
+      }
+    }
+    return wish;
+  }
+  audio::AudioFormat& raw = wish.raw.emplace();
+  LC_ASSIGN_OR_RETURN(const int64_t rate, QueryInteger(target, "rate", 8000, 192'000, 0));
+  LC_ASSIGN_OR_RETURN(const int64_t channels, QueryInteger(target, "channels", 1, 8, 1));
+  raw.rate_hz = static_cast<int>(rate);
+  raw.channels = static_cast<int>(channels);
+  if (const std::string* type = text("sample_type")) {
+    LC_ASSIGN_OR_RETURN(raw.type, audio::ParseSampleType(*type));
+  }
+  return wish;
+}
+
+/// Server-sent events of one job: one when it changes, the last when it is over.
+class RenderEvents final : public RenderListener,
+                           public std::enable_shared_from_this<RenderEvents> {
+ public:
+  explicit RenderEvents(std::shared_ptr<HttpReply> reply) : reply_(std::move(reply)) {}
+
+  void Begin() {
+    HttpReply::Stream stream;
+    stream.on_written = [self = shared_from_this()] { self->OnWritten(); };
+    stream.on_gone = [self = shared_from_this()] {};
+    reply_->Begin({200, "text/event-stream", {}, {}}, std::move(stream));
+  }
+  void OnRender(const RenderInfo& info) override {
+    const std::lock_guard lock(mu_);
+    latest_ = info;
+    WriteLocked();
+  }
+
+ private:
+  void OnWritten() {
+    const std::lock_guard lock(mu_);
+    writing_ = false;
+    if (over_) {
+      reply_->End();
+    } else {
+      WriteLocked();
+    }
+  }
+  void WriteLocked() {
+    if (writing_ || over_ || !latest_) return;
+    writing_ = true;
+    over_ = IsOver(latest_->state);
+    reply_->Write(
+        fmt::format("event: {}\ndata: {}\n\n", NameOf(latest_->state), TextOf(JsonOf(*latest_))));
+    latest_.reset();
+  }
+
+  const std::shared_ptr<HttpReply> reply_;
+  std::mutex mu_;
+  std::optional<RenderInfo> latest_;  // guarded by mu_: not yet written
+  bool writing_ = true;               // guarded by mu_: the head
+  bool over_ = false;                 // guarded by mu_
+};
+
+/// Sends a part of a file, piece by piece, read on the slow threads.
+class FileDownload final : public std::enable_shared_from_this<FileDownload> {
+ public:
+  FileDownload(std::shared_ptr<const RenderFile> file, ByteRange range, Executor& slow,
+               std::shared_ptr<HttpReply> reply)
+      : file_(std::move(file)),
+        fd_(::open(file_->path().c_str(), O_RDONLY | O_CLOEXEC)),
+        slow_(slow),
+        reply_(std::move(reply)),
+        at_(range.first),
+        left_(range.count) {}
+  ~FileDownload() {
+    if (fd_ >= 0) ::close(fd_);
+  }
+  void Begin(HttpAnswer head) {
+    HttpReply::Stream stream;
+    stream.bytes = left_;
+    stream.on_written = [self = shared_from_this()] {
+      self->slow_.Post(TimePoint{}, [self](int) { self->Next(); });
+    };
+    stream.on_gone = [self = shared_from_this()] {};
+    reply_->Begin(std::move(head), std::move(stream));
+  }
+
+ private:
+  void Next() {
+    if (left_ == 0) {
+      reply_->End();
+      return;
+    }
+    std::string piece(std::min(left_, kPieceBytes), '\0');
+    const ssize_t count = ::pread(fd_, piece.data(), piece.size(), static_cast<off_t>(at_));
+    if (count <= 0) {  // too few bytes before the end: the client sees that it is broken off
+      reply_->End();
+      return;
+    }
+    piece.resize(static_cast<size_t>(count));
+    at_ += piece.size();
+    left_ -= piece.size();
+    reply_->Write(std::move(piece));
+  }
+
+  const std::shared_ptr<const RenderFile> file_;
+  const int fd_;
+  Executor& slow_;
+  const std::shared_ptr<HttpReply> reply_;
+  uint64_t at_, left_;
+};
+
+std::string HeaderOf(const HttpCall& call, std::string_view name) {
+  const auto found = call.headers.find(name);
+  return found == call.headers.end() ? "" : found->second;
+}
+
+/// "anna-1f2e3d4c.mp4", of letters that no header minds.
+std::string FileName(const RenderInfo& info) {
+  std::string name = info.avatar.substr(0, 80);
+  std::ranges::replace_if(
+      name, [](char c) { return (std::isalnum(static_cast<unsigned char>(c)) == 0) && c != '_'; },
+      '-');
+  return name + "-" + info.id.substr(0, 8) + "." + EndingOf(info.container);
+}
+
+Status Download(RenderJobs& jobs, Executor& slow, const HttpCall& call,
+                const std::shared_ptr<HttpReply>& reply) {
+  const std::string& id = call.path.at("id");
+  LC_ASSIGN_OR_RETURN(const auto file, jobs.File(id));
+  LC_ASSIGN_OR_RETURN(const RenderInfo info, jobs.Get(id));
+  const auto bytes = static_cast<uint64_t>(info.bytes);
+  const std::string tag = "\"" + id + "\"";
+  const std::string if_range = HeaderOf(call, "if-range");
+  const bool ranged = if_range.empty() || if_range == tag;
+  const ByteRange range = ParseRange(ranged ? HeaderOf(call, "range") : "", bytes);
+  const bool mp4 = info.container == media::MovieContainer::kMp4;
+  HttpAnswer head{range.code,
+                  mp4 ? "video/mp4" : "video/x-matroska",
+                  {},
+                  {{"Accept-Ranges", "bytes"},
+                   {"ETag", tag},
+                   {"Content-Disposition", "attachment; filename=\"" + FileName(info) + "\""}}};
+  if (range.code == 206) {
+    head.headers.emplace_back("Content-Range", fmt::format("bytes {}-{}/{}", range.first,
+                                                           range.first + range.count - 1, bytes));
+  } else if (range.code == 416) {
+    HttpAnswer refused = FailureAnswer(
+        Status(Code::kOutOfRange, fmt::format("the range is not in the file's {} bytes", bytes)),
+        416);
+    refused.headers.emplace_back("Content-Range", fmt::format("bytes */{}", bytes));
+    reply->Send(std::move(refused));
+    return {};
+  }
+  std::make_shared<FileDownload>(file, range, slow, reply)->Begin(std::move(head));
+  return {};
+}
+
+}  // namespace
+
+ByteRange ParseRange(std::string_view header, uint64_t bytes) {
+  const ByteRange whole{200, 0, bytes};
+  constexpr std::string_view kUnit = "bytes=";
+  if (!header.starts_with(kUnit)) return whole;
+  header.remove_prefix(kUnit.size());
+  const size_t dash = header.find('-');
+  if (dash == std::string_view::npos) return whole;
+  const auto number = [](std::string_view text, uint64_t* value) {
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), *value);
+    return error == std::errc() && end == text.data() + text.size();
+  };
+  const std::string_view from = header.substr(0, dash), to = header.substr(dash + 1);
+  uint64_t first = 0, last = 0;
+  if (from.empty()) {  // the last so many
+    uint64_t count = 0;
+    if (!number(to, &count)) return whole;
+    if (count == 0 || bytes == 0) return {416, 0, 0};
+    count = std::min(count, bytes);
+    return {206, bytes - count, count};
+  }
+  if (!number(from, &first)) return whole;
+  if (to.empty()) {
+    last = bytes == 0 ? 0 : bytes - 1;
+  } else if (!number(to, &last) || last < first) {
+    return whole;
+  }
+  if (first >= bytes) return {416, 0, 0};
+  last = std::min(last, bytes - 1);
+  return {206, first, last - first + 1};
+}
+
+std::vector<HttpRoute> RenderRoutes(RenderJobs& jobs, Executor& slow) {
+  const auto json = [](const RenderInfo& info, int code = 200) {
+    return JsonAnswer(TextOf(JsonOf(info)) + "\n", code);
+  };
+  HttpRoute submit{
+      "POST", "/v1/renders",
+      AnswerLater(slow, [&jobs, json](const HttpCall& call) -> Result<HttpAnswer> {
+        LC_ASSIGN_OR_RETURN(const Wish wish, WishOf(call.target));
+        LC_ASSIGN_OR_RETURN(const RenderInfo info, jobs.Submit(wish.spec, {call.file, wish.raw}));
+        HttpAnswer answer = json(info, 202);
+        answer.headers.emplace_back("Location", "/v1/renders/" + info.id);
+        return answer;
+      })};
+  submit.body = HttpBody::kFile;
+  submit.query = {"avatar", "format",      "crf",  "fps",      "width",      "height",
+                  "idle",   "start_frame", "rate", "channels", "sample_type"};
+  HttpRoute list{"GET", "/v1/renders", AnswerAtOnce([&jobs](const HttpCall&) {
+                   Json all = Json::array();
+                   for (const RenderInfo& info : jobs.List()) all.push_back(JsonOf(info));
+                   return JsonAnswer(TextOf({{"renders", std::move(all)}}) + "\n");
+                 })};
+  HttpRoute get{"GET", "/v1/renders/{id}", AnswerAtOnce([&jobs, json](const HttpCall& call) {
+                  const auto info = jobs.Get(call.path.at("id"));
+                  return info.ok() ? json(*info) : FailureAnswer(info.status());
+                })};
+  HttpRoute remove{"DELETE", "/v1/renders/{id}",
+                   AnswerLater(slow, [&jobs](const HttpCall& call) -> Result<HttpAnswer> {
+                     LC_RETURN_IF_ERROR(jobs.Remove(call.path.at("id")));
+                     return HttpAnswer{204, {}, {}, {}};
+                   })};
+  HttpRoute events{"GET", "/v1/renders/{id}/events",
+                   [&jobs](const HttpCall& call, std::shared_ptr<HttpReply> reply) {
+                     const std::string& id = call.path.at("id");
+                     if (const auto info = jobs.Get(id); !info.ok()) {
+                       reply->Send(FailureAnswer(info.status()));
+                       return;
+                     }
+                     const auto told = std::make_shared<RenderEvents>(std::move(reply));
+                     told->Begin();
+                     // Gone in between: the stream is broken off, as nobody holds it.
+                     [[maybe_unused]] const Status watched = jobs.Watch(id, told);
+                   }};
+  HttpRoute file{"GET", "/v1/renders/{id}/file",
+                 [&jobs, &slow](HttpCall call, std::shared_ptr<HttpReply> reply) {
+                   slow.Post(TimePoint{}, [&jobs, &slow, call = std::move(call), reply](int) {
+                     const Status status = Download(jobs, slow, call, reply);
+                     if (!status.ok()) reply->Send(FailureAnswer(status));
+                   });
+                 }};
+  return {submit, list, get, remove, events, file};
+}
+
+}  // namespace lipcast::server
