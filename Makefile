@@ -33,7 +33,7 @@ bench: setup-test build ## micro-benchmarks, then 500 frames stage by stage
 	@tools/run_benches
 
 .PHONY: lint
-lint: setup-lint ## format, layers, ruff
+lint: setup-lint ## format, layers, ruff, mypy
 	@tools/lint
 
 .PHONY: tidy
@@ -47,7 +47,7 @@ fuzz: setup-fuzz ## libFuzzer targets, 60 s each
 .PHONY: format
 format: setup-lint ## format all C++ and Python
 	@git ls-files -co --exclude-standard 'lipcast/*.cc' 'lipcast/*.h' | xargs clang-format -i
-	@.deps/python/bin/ruff format -q python tests tools
+	@.deps/python/bin/ruff format -q python tests tools examples
 
 .PHONY: coverage
 coverage: setup-lint setup-test ## line coverage of lipcast/ by the C++ and end-to-end tests

@@ -60,8 +60,8 @@ class Served:
 
 
 @contextlib.contextmanager
-def serving(*options, preload="demo"):
-    command = [lab.BINARY, "serve", "--port", "0", "--http-port", "0"]
+def serving(*options, preload="demo", port=0):
+    command = [lab.BINARY, "serve", "--port", str(port), "--http-port", "0"]
     command += ["--preload", preload, *options]
     process = subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=lab.ROOT
