@@ -22,18 +22,21 @@ with (
     new, heard, after, new_frames = None, 0, 0, 0
     for frame in session:
         if new is None:
+            if old.finished:
+                raise SystemExit(f"{asked.wav}: over before {asked.after} s")
             heard += frame.utterance == old.id
             if heard >= asked.after * session.opened.fps:
                 begun = time.monotonic()
                 cleared = session.clear("the user speaks")
                 took_ms = 1000 * (time.monotonic() - begun)
+                print(
+                    f"cleared in {took_ms:.1f} ms, {cleared.played_seconds:.2f} s were played"
+                )
                 new = session.say(asked.second_wav or asked.wav)
                 session.close()
         else:
             after += frame.utterance == old.id
             new_frames += frame.utterance == new.id
-print(f"cleared in {took_ms:.1f} ms, {cleared.played_seconds:.2f} s were played")
+    played = new.wait().played_seconds if new else 0
 print(f"frames of the old utterance that followed: {after}")
-print(
-    f"frames of the new one: {new_frames}, {new.wait().played_seconds:.2f} s of it played"
-)
+print(f"frames of the new one: {new_frames}, {played:.2f} s of it played")

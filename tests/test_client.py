@@ -217,10 +217,21 @@ def test_wrong_values_are_refused_with_a_type_and_a_reason(client, tmp_path):
         client.speak(start_frame=1 << 70)
     with pytest.raises(InvalidRequest):
         client.speak("a\ud800")
+    for wrong, says in (
+        ({"audio": 16000}, "audio = 16000: want AudioFormat"),
+        ({"video": "png"}, "video = 'png': want VideoFormat"),
+        ({"video": VideoFormat(fps=29.97)}, "fps = 29.97: want a whole number or"),
+        ({"video": VideoFormat(fps=121)}, "fps = 121"),
+        ({"idle": 1}, "idle = 1: want Idle"),
+        ({"audio": AudioFormat("x")}, "str"),
+    ):
+        with pytest.raises(InvalidRequest, match=says):
+            client.speak(**wrong)
     with pytest.raises(NotFound):
         client.health("nothing.Here")
     wav = lab.write_wav(tmp_path / "24k.wav", lab.tone(0.2, rate_hz=24000), 24000)
-    with client.speak(audio=AudioFormat(16000)) as session:
+    with client.speak(audio=AudioFormat(0, 0)) as session:  # 0: the default
+        assert session.opened.audio == AudioFormat(16000, 1)
         with pytest.raises(InvalidAudio, match=r"24k.wav: S16 24000 Hz x 1: want S16"):
             session.say(wav)
         with pytest.raises(InvalidAudio, match="int"):

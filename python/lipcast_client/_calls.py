@@ -92,6 +92,7 @@ class Upload:
         crf: int,
     ) -> None:
         self.error: Exception | None = None
+        values.check_kinds("render", audio or AudioFormat(), video, values.SoundFormat.INPUT, idle)
         self._open = _wire.RenderRequest()
         open_ = self._open.open
         try:
@@ -100,7 +101,7 @@ class Upload:
             values.fill_video(open_.video, video)
             if audio is not None:
                 values.fill_audio(open_.audio, audio)
-        except (TypeError, ValueError, AttributeError) as error:
+        except (TypeError, ValueError) as error:
             raise errors.InvalidRequest(f"render: {error}") from error
         self._file: IO[bytes] | None = None
         if isinstance(sound, (str, os.PathLike)) and audio is None:

@@ -44,6 +44,7 @@ class Opening:
     buffer_frames: int
 
     def request(self) -> Any:
+        values.check_kinds("speak", self.audio, self.video, self.sound, self.idle)
         request = _wire.SpeakRequest()
         open_ = request.open
         try:
@@ -52,7 +53,7 @@ class Opening:
             values.fill_video(open_.video, self.video)
             open_.sound, open_.sound_rate_hz = self.sound.value, self.sound_rate_hz
             open_.idle, open_.file_pace = self.idle.value, self.file_pace
-        except (TypeError, ValueError, AttributeError) as error:
+        except (TypeError, ValueError) as error:
             raise errors.InvalidRequest(f"speak: {error}") from error
         return request
 
@@ -102,6 +103,11 @@ class SessionCore:
         self._frames_waiting = self._frame_bytes_waiting = 0
         self._shown = b""
         self._taken_at = time.monotonic()
+
+    @property
+    def audio(self) -> AudioFormat:
+        """Of what is said: as asked for, then as the server understood it."""
+        return self.opened.audio if self.opened else self.opening.audio
 
     # ---- what the user asks for
 
@@ -207,7 +213,7 @@ class SessionCore:
         return None
 
     def _piece(self, said: Said) -> bytes:
-        audio = self.opening.audio
+        audio = self.audio
         size = min(PIECE_BYTES, int(PIECE_SECONDS * audio.rate_hz) * audio.frame_bytes)
         try:
             data = said.queue[0].take(max(size - size % audio.frame_bytes, audio.frame_bytes))
@@ -220,7 +226,7 @@ class SessionCore:
         return data
 
     def _ahead_seconds(self) -> float:
-        audio, fps = self.opening.audio, float(self.opened.fps if self.opened else 25)
+        audio, fps = self.audio, float(self.opened.fps if self.opened else 25)
         a_second = audio.rate_hz * audio.frame_bytes
         return sum(max(0.0, s.sent_bytes / a_second - s.frames / fps) for s in self._playing.values())
 
@@ -291,7 +297,7 @@ class SessionCore:
         return {SampleType.U8: b"\x80", SampleType.MULAW: b"\xff", SampleType.ALAW: b"\xd5"}.get(kind, b"\0")
 
     def _seconds(self, samples: int) -> float:
-        return samples / self.opening.audio.rate_hz
+        return samples / self.audio.rate_hz
 
     def _finish(self, said: Said, samples: int, interrupted: bool) -> None:
         said.finished = Finished(said.id, samples, self._seconds(samples), interrupted)

@@ -118,7 +118,7 @@ class Session:
         """One whole utterance: bytes in the session's format, a NumPy array, a WAV file (path or
         wave.Wave_read), or an iterable of pieces: an asynchronous one is pulled by a task, another
         one by a thread. Returns at once; waits only while 64 utterances are unsent."""
-        source = source_of(sound, self._core.opening.audio)
+        source = source_of(sound, self._core.audio)
         if source is None and not isinstance(sound, (Iterable, AsyncIterable)):
             raise errors.InvalidAudio(f"say({type(sound).__name__}): want bytes, an array, a WAV file or an iterable")
         utterance = await self.utterance(timeout)
@@ -227,7 +227,7 @@ class Session:
             raise self._core.lost(what)
 
     async def _send(self, said: Said, sound: Any, timeout: float | None) -> bool:
-        source = piece_of(sound, self._core.opening.audio)
+        source = piece_of(sound, self._core.audio)
         await self._wait(lambda: self._core.room_for(said), timeout, "send")
         put = self._core.put(said, source)
         self._notify()

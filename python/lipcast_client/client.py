@@ -116,7 +116,7 @@ class Session:
         """One whole utterance: bytes in the session's format, a NumPy array, a WAV file (path or
         wave.Wave_read), or an iterable of pieces (a thread of its own pulls it). Returns at once;
         waits only while 64 utterances are unsent."""
-        source = source_of(sound, self._core.opening.audio)
+        source = source_of(sound, self._core.audio)
         if source is None and not isinstance(sound, Iterable):
             raise errors.InvalidAudio(f"say({type(sound).__name__}): want bytes, an array, a WAV file or an iterable")
         utterance = self.utterance(timeout)
@@ -214,7 +214,7 @@ class Session:
             raise self._core.lost(what)
 
     def _send(self, said: Said, sound: Any, timeout: float | None) -> bool:
-        source = piece_of(sound, self._core.opening.audio)
+        source = piece_of(sound, self._core.audio)
         with self._changed:
             self._wait(lambda: self._core.room_for(said), timeout, "send")
             put = self._core.put(said, source)

@@ -248,6 +248,17 @@ class Rendered:
     warnings: tuple[str, ...] = ()
 
 
+def check_kinds(call: str, audio: object, video: object, sound: object, idle: object) -> None:
+    """InvalidRequest for what is no format at all; what a format holds the server judges."""
+    kinds = {"audio": (audio, AudioFormat), "video": (video, VideoFormat)}
+    for name, (value, kind) in {**kinds, "sound": (sound, SoundFormat), "idle": (idle, Idle)}.items():
+        if not isinstance(value, kind):
+            raise errors.InvalidRequest(f"{call}: {name} = {value!r}: want {kind.__name__}")
+    fps = video.fps if isinstance(video, VideoFormat) else None
+    if not isinstance(fps, (Fraction, int, type(None))):
+        raise errors.InvalidRequest(f"{call}: fps = {fps!r}: want a whole number or a Fraction, as 30000/1001")
+
+
 def rational_of(message: Any) -> Fraction | None:
     return Fraction(message.num, message.den) if message.den else None
 
