@@ -1,5 +1,7 @@
 #include "lipcast/base/metrics.h"
 
+#include <string>
+
 namespace lipcast {
 
 std::string_view StageName(Stage stage) {
@@ -8,6 +10,17 @@ std::string_view StageName(Stage stage) {
       "windows", "audio_encoder", "background", "generator",  "pack", "unpack",
       "resize",  "paste",         "encode",     "mux"};
   return kNames[static_cast<int>(stage)];
+}
+
+void StageTimes::Observe(Stage stage, std::chrono::nanoseconds time) {
+  static const auto kSeries = [] {
+    std::array<std::string, kStageCount> series;
+    for (int i = 0; i < kStageCount; ++i) {
+      series[i] = "stage_seconds{stage=\"" + std::string(StageName(static_cast<Stage>(i))) + "\"}";
+    }
+    return series;
+  }();
+  metrics_->Observe(kSeries[static_cast<int>(stage)], std::chrono::duration<double>(time).count());
 }
 
 }  // namespace lipcast

@@ -31,12 +31,34 @@ inline constexpr int kStageCount = static_cast<int>(Stage::kMux) + 1;
 
 std::string_view StageName(Stage stage);  ///< "decode", ..., "mux"
 
-/// Time spent in each stage and how often, summed over all threads. Thread: any; never blocks.
+/// What a module counts, kept behind an interface so that the exporter (Prometheus, JSON, a test)
+/// is main's choice. Names carry their unit: "frames_total", "frame_time_seconds".
+/// Thread: any; must not block.
+class Metrics {
+ public:
+  virtual ~Metrics() = default;
+  virtual void Count(std::string_view name, int64_t by) = 0;
+  virtual void Gauge(std::string_view name, double value) = 0;
+  virtual void Observe(std::string_view name, double value) = 0;
+};
+
+class NullMetrics final : public Metrics {
+ public:
+  void Count(std::string_view, int64_t) override {}
+  void Gauge(std::string_view, double) override {}
+  void Observe(std::string_view, double) override {}
+};
+
+/// Time spent in each stage and how often, summed over all threads; each call is also observed by
+/// `metrics` (null: not), as stage_seconds{stage="..."}. Thread: any; never blocks for long.
 class StageTimes {
  public:
+  explicit StageTimes(Metrics* metrics = nullptr) : metrics_(metrics) {}
+
   void Add(Stage stage, std::chrono::nanoseconds time) {
     nanoseconds_[static_cast<int>(stage)].fetch_add(time.count(), std::memory_order_relaxed);
     calls_[static_cast<int>(stage)].fetch_add(1, std::memory_order_relaxed);
+    if (metrics_ != nullptr) Observe(stage, time);
   }
   std::chrono::nanoseconds total(Stage stage) const {
     return std::chrono::nanoseconds(
@@ -47,6 +69,9 @@ class StageTimes {
   }
 
  private:
+  void Observe(Stage stage, std::chrono::nanoseconds time);
+
+  Metrics* const metrics_;
   std::array<std::atomic<int64_t>, kStageCount> nanoseconds_{};
   std::array<std::atomic<int64_t>, kStageCount> calls_{};
 };
@@ -64,24 +89,6 @@ class StageTimer {
   StageTimes& times_;
   const Stage stage_;
   const std::chrono::steady_clock::time_point start_;
-};
-
-/// What a module counts, kept behind an interface so that the exporter (Prometheus, JSON, a test)
-/// is main's choice. Names carry their unit: "frames_total", "frame_time_seconds".
-/// Thread: any; must not block.
-class Metrics {
- public:
-  virtual ~Metrics() = default;
-  virtual void Count(std::string_view name, int64_t by) = 0;
-  virtual void Gauge(std::string_view name, double value) = 0;
-  virtual void Observe(std::string_view name, double value) = 0;
-};
-
-class NullMetrics final : public Metrics {
- public:
-  void Count(std::string_view, int64_t) override {}
-  void Gauge(std::string_view, double) override {}
-  void Observe(std::string_view, double) override {}
 };
 
 }  // namespace lipcast

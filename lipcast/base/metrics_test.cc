@@ -5,6 +5,7 @@
 #include <set>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 namespace lipcast {
@@ -48,6 +49,24 @@ TEST(StageTimes, LosesNothingAmongManyThreads) {
   for (std::thread& thread : threads) thread.join();
   EXPECT_EQ(times.calls(Stage::kGenerator), 8000);
   EXPECT_EQ(times.total(Stage::kGenerator), nanoseconds(24'000));
+}
+
+TEST(StageTimes, TellsTheMetricsOfEachCall) {
+  class Heard final : public Metrics {
+   public:
+    void Count(std::string_view, int64_t) override {}
+    void Gauge(std::string_view, double) override {}
+    void Observe(std::string_view name, double value) override { calls_.emplace_back(name, value); }
+    std::vector<std::pair<std::string, double>> calls_;
+  };
+  Heard heard;
+  StageTimes times(&heard);
+  times.Add(Stage::kPaste, std::chrono::milliseconds(250));
+  times.Add(Stage::kAudioEncoder, std::chrono::seconds(2));
+  const std::vector<std::pair<std::string, double>> wanted = {
+      {"stage_seconds{stage=\"paste\"}", 0.25}, {"stage_seconds{stage=\"audio_encoder\"}", 2.0}};
+  EXPECT_EQ(heard.calls_, wanted);
+  EXPECT_EQ(times.calls(Stage::kPaste), 1);
 }
 
 TEST(StageTimer, AddsItsLifeTimeOnce) {

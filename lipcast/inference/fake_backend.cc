@@ -62,7 +62,8 @@ Status FakeSession::Run(int64_t batch, std::span<const std::span<const float>> i
   }
   ++model_.counts->runs;
   model_.counts->items += batch;
-  return model_.run(batch, inputs, outputs);
+  const Status status = model_.run(batch, inputs, outputs);
+  return status.ok() ? status : Status(status.code(), name_ + ": " + status.message());
 }
 
 Result<std::shared_ptr<const Session>> FakeBackend::Load(std::span<const uint8_t>,

@@ -56,7 +56,8 @@ class FakeSession final : public Session {
   const std::vector<TensorInfo>& outputs() const override { return model_.outputs; }
   Provider provider() const override { return provider_; }
   const std::string& name() const override { return name_; }
-  /// kInvalidArgument on a batch or a size that the declared tensors do not have.
+  /// kInvalidArgument on a batch or a size that the declared tensors do not have. Errors, those of
+  /// the function too, begin with the name, as a real network's do.
   Status Run(int64_t batch, std::span<const std::span<const float>> inputs,
              std::span<const std::span<float>> outputs) const override;
 

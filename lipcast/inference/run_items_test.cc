@@ -25,7 +25,7 @@ struct Recorder {
       given_a.emplace_back(inputs[0].begin(), inputs[0].end());
       for (size_t i = 0; i < inputs[0].size(); ++i) outputs[0][i] = 10 * inputs[0][i];
       for (size_t i = 0; i < inputs[1].size(); ++i) outputs[1][i] = -inputs[1][i];
-      return batches.size() == fail_at ? Status(Code::kInternal, "model: broke") : Status();
+      return batches.size() == fail_at ? Status(Code::kInternal, "broke") : Status();
     };
   }
 

@@ -63,7 +63,7 @@ TEST(Engine, NamesTheAvatarWhoseNetworkFailsItsFirstRun) {
   *broken = true;
   const auto refused = stage.engine().LoadAvatar(stage.folder() / "1");
   EXPECT_EQ(refused.status().message(),
-            "avatar '" + avatar->avatar->manifest().name + "': no such kernel");
+            "avatar '" + avatar->avatar->manifest().name + "': generator.onnx: no such kernel");
   *broken = false;
   EXPECT_EQ(Play(*stage.Open(avatar), Speech(6400)).frames.size(), 10) << "what runs goes on";
 }

@@ -8,6 +8,8 @@ namespace lipcast::pipeline {
 
 Status Paint(const LoadedAvatar& avatar, std::span<PaintJob> jobs, WorkerScratch& scratch,
              StageTimes& times) {
+  DrawTimes drawn;
+  drawn.begin = std::chrono::steady_clock::now();
   const avatar::MouthLayout& layout = avatar.generator->layout();
   const auto side = static_cast<size_t>(layout.inner_px);
   const size_t picture_floats = 6 * side * side, mouth_floats = 3 * side * side;
@@ -75,12 +77,14 @@ Status Paint(const LoadedAvatar& avatar, std::span<PaintJob> jobs, WorkerScratch
     ++mouths;
   }
   if (mouths > 0) {
-    StageTimer timer(times, Stage::kGenerator);
+    drawn.generator_begin = std::chrono::steady_clock::now();
     LC_RETURN_IF_ERROR(avatar.generator->Generate(
         static_cast<int64_t>(mouths),
         std::span<const float>(scratch.pictures).first(mouths * picture_floats),
         std::span<const float>(scratch.contexts).first(mouths * context_floats),
         std::span(scratch.mouths).first(mouths * mouth_floats)));
+    drawn.generator_end = std::chrono::steady_clock::now();
+    times.Add(Stage::kGenerator, drawn.generator_end - drawn.generator_begin);
   }
   size_t at = 0;
   for (PaintJob& job : jobs) {
@@ -106,6 +110,8 @@ Status Paint(const LoadedAvatar& avatar, std::span<PaintJob> jobs, WorkerScratch
       LC_RETURN_IF_ERROR(imaging::ResizePicture(canvas, job.out, scratch.imaging));
     }
   }
+  drawn.end = std::chrono::steady_clock::now();
+  for (PaintJob& job : jobs) job.times = drawn;
   return {};
 }
 

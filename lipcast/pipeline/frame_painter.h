@@ -5,6 +5,7 @@
 #include <span>
 #include <vector>
 
+#include "lipcast/base/clock.h"
 #include "lipcast/base/metrics.h"
 #include "lipcast/base/picture.h"
 #include "lipcast/base/status.h"
@@ -23,6 +24,12 @@ struct WorkerScratch {
   imaging::Scratch imaging;
 };
 
+/// When a frame was drawn, on the steady clock; all zero: it was not. The generator's times are
+/// zero where it was not asked.
+struct DrawTimes {
+  TimePoint begin, generator_begin, generator_end, end;
+};
+
 /// One frame to draw.
 struct PaintJob {
   int64_t background = 0;          ///< avatar frame
@@ -32,6 +39,7 @@ struct PaintJob {
   MutablePictureView out;          ///< kBgr24 or kI420
   bool generated = false;          ///< set: the mouth came from the model
   int64_t not_finite = 0;          ///< set: NaN or Inf values the model gave, else 0
+  DrawTimes times;                 ///< set: of the whole call
 };
 
 /// Draws frames: background, then crop, pack, generate, unpack, paste. A frame depends on its job

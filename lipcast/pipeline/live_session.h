@@ -59,6 +59,7 @@ class LiveSession {
   bool speaking() const { return !utterances_.empty(); }
   LiveCounts counts() const { return counts_; }
   const Session& session() const { return *session_; }
+  StageTimes& times() { return session_->times(); }
 
  private:
   /// What a client said, until its finished has left.

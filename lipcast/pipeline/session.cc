@@ -81,6 +81,7 @@ Session::Session(Engine& engine, std::shared_ptr<const LoadedAvatar> avatar,
                            width_ != avatar_->avatar->manifest().width ||
                                height_ != avatar_->avatar->manifest().height)),
       work_clock_(engine.WorkClockOf(*avatar_)),
+      times_(engine.parts().metrics),
       due_(engine.parts().clock->Now() + (options.yields ? kBehindOthers : Nanoseconds::zero())),
       ring_(RingBytes(options.format)),
       edges_(options.edges),

@@ -56,6 +56,7 @@ struct Frame {
   bool speaking = false;             ///< the mouth is (partly) the model's
   bool drawn = true;                 ///< false: taken before it was ready, without a picture
   int64_t background = 0;            ///< which avatar frame stands behind it
+  DrawTimes times;                   ///< when it was drawn
   PictureView picture;               ///< lives as long as this object
   std::span<const std::byte> sound;  ///< samples [FirstSample(i), FirstSample(i + 1)), as they came
   std::span<const std::byte> ahead;  ///< what follows it, as things stand: a clear may change it
@@ -166,6 +167,7 @@ class Session {
     BufferPool::Buffer picture;
     int64_t background = 0;
     bool speaking = false;
+    DrawTimes times;
   };
   struct Copy {  // output frames [first, first + count) show one drawn picture
     int64_t first = 0;

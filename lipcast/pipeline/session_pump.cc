@@ -277,6 +277,7 @@ void Session::Draw(Group& group, int worker) {
           slot.picture = std::move(picture);
           slot.background = job.background;
           slot.speaking = job.generated;
+          slot.times = job.times;
           slot.state = Slot::State::kDone;
         }
       }

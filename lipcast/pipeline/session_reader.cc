@@ -90,6 +90,7 @@ Event Session::TakeFrame(bool drawn) {
   if (drawn) {
     frame.speaking = slot.speaking;
     frame.background = slot.background;
+    frame.times = slot.times;
     frame.picture_buffer = std::move(slot.picture);
     frame.picture = PackedView(options_.pixels, width_, height_,
                                static_cast<const uint8_t*>(frame.picture_buffer.data()));
