@@ -103,7 +103,7 @@ def pcm():
     return samples.tobytes(), rate
 
 
-def requests_of(wire, audio, rate, piece, avatar="demo", **settings):
+def requests_of(wire, audio, rate, piece, /, avatar="demo", **settings):
     messages, _ = wire
     opening = messages.OpenSession(avatar=avatar, **settings)
     opening.audio.rate_hz = rate

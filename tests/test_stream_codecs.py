@@ -20,7 +20,7 @@ def audio():
     return samples[: rate * SECONDS * 2], rate
 
 
-def spoken(server, wire, audio, rate, form="JPEG", video=None, **settings):
+def spoken(server, wire, audio, rate, /, form="JPEG", video=None, **settings):
     """Responses of a session at file pace, pictures in the named form."""
     messages, _ = wire
     settings["video"] = messages.VideoFormat(

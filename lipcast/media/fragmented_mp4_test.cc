@@ -157,16 +157,20 @@ TEST(FragmentedMp4, ItsSoundIsTheSourcesFromTheSameZero) {
     const Bytes bytes = test::ReadFile(folder / "x.pcm");
     const auto tone = test::Tone(film.audio, 2 * rate_hz);
     ASSERT_GE(bytes.size(), tone.size());
-    double error = 0, power = 0;
-    for (size_t i = 2048; i < tone.size() / 2; ++i) {  // the first block fades in
-      int16_t found = 0, wanted = 0;
-      std::memcpy(&found, bytes.data() + 2 * i, 2);
-      std::memcpy(&wanted, tone.data() + 2 * i, 2);
-      error += (found - wanted) * double(found - wanted);
-      power += double(wanted) * wanted;
-    }
-    // One sample late would be an error of 5 % at 48 kHz, of 17 % at 16 kHz.
-    EXPECT_LT(std::sqrt(error / power), 0.03) << rate_hz;
+    // Away from the ends, where a tone that begins and stops at once is hard to code.
+    const auto apart = [&](int64_t lag) {
+      double error = 0, power = 0;
+      for (int64_t i = 4096; i < 2 * rate_hz - 8192; ++i) {
+        int16_t found = 0, wanted = 0;
+        std::memcpy(&found, bytes.data() + 2 * (i + lag), 2);
+        std::memcpy(&wanted, tone.data() + 2 * i, 2);
+        error += (found - wanted) * double(found - wanted);
+        power += double(wanted) * wanted;
+      }
+      return std::sqrt(error / power);
+    };
+    EXPECT_LT(apart(0), 0.03) << rate_hz;
+    EXPECT_LT(apart(0), std::min(apart(-1), apart(1))) << rate_hz;
   }
 }
 
