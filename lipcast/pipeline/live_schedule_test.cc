@@ -250,9 +250,9 @@ TEST(LiveScheduleControl, MoreThanTheWorkerHasTimeForAreLate) {
 TEST(LiveScheduleStall, AModelThatStallsOnceCostsItsOwnFramesAndTwoHoursGoOn) {
   Simulation simulation(milliseconds(5));
   SessionOptions options;
-  options.fps = Rational{5, 1};
+  options.fps = Rational{1, 1};  // 7200 frames, also under a sanitizer
   simulation.OpenLive(options);
-  const auto bytes = Speech(2 * kSecond);
+  const auto bytes = Speech(4 * kSecond);
   int64_t late = 0;
   for (int utterance = 1; utterance <= 720; ++utterance) {
     const int64_t before = simulation.spoken();
@@ -262,11 +262,11 @@ TEST(LiveScheduleStall, AModelThatStallsOnceCostsItsOwnFramesAndTwoHoursGoOn) {
     simulation.Run(seconds(10));
     if (stalls) {
       late = simulation.late();
-      EXPECT_GT(late, 5);
-      EXPECT_LT(late, 45);
+      EXPECT_GE(late, 2);
+      EXPECT_LE(late, 10);
     } else {
       ASSERT_EQ(simulation.late(), late) << utterance;
-      ASSERT_GE(simulation.spoken() - before, 9) << utterance;
+      ASSERT_GE(simulation.spoken() - before, 3) << utterance;
     }
   }
 }
