@@ -20,6 +20,7 @@ SPEECH = lab.ROOT / "avatars/demo/speech.wav"
 class Served:
     def __init__(self, process, grpc_port, http_port, greeting):
         self.process, self.greeting = process, greeting
+        self.log = ""  # what it wrote to standard error, once it has ended
         self.grpc_port, self.http_port = grpc_port, http_port
         self.channel = grpc.insecure_channel(
             f"127.0.0.1:{grpc_port}",
@@ -66,8 +67,8 @@ def serving(*options, preload="demo", port=0):
     process = subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=lab.ROOT
     )
+    served, lines = None, []
     try:
-        lines = []
         while not any(line.startswith("avatar ") for line in lines):
             line = process.stdout.readline()
             assert line, process.stderr.read()
@@ -76,11 +77,14 @@ def serving(*options, preload="demo", port=0):
         ports = re.search(
             r"grpc  127.0.0.1:(\d+).*\nhttp  https?://127.0.0.1:(\d+)", text
         )
-        yield Served(process, int(ports[1]), int(ports[2]), text)
+        served = Served(process, int(ports[1]), int(ports[2]), text)
+        yield served
     finally:
         process.terminate()
         try:
-            process.communicate(timeout=10)
+            log = process.communicate(timeout=10)[1]
+            if served:
+                served.log = log
         except subprocess.TimeoutExpired:
             process.kill()
             process.communicate()

@@ -152,6 +152,15 @@ int Serve(const ServeArgs& args) {
   server::StreamLogSink log(STDERR_FILENO, log_options);
   server::PrometheusMetrics metrics;
   const SteadyClock clock;
+  std::unique_ptr<server::FrameTrace> trace;
+  if (!config->trace_file.empty()) {
+    auto opened = server::FrameTrace::Open(
+        {config->trace_file,
+         config->trace_format == "otlp" ? server::TraceFormat::kOtlp : server::TraceFormat::kChrome,
+         config->trace_every, config->trace_mb << 20});
+    if (!opened.ok()) return Fail(kExitUsage, opened.status());
+    trace = *std::move(opened);
+  }
 
   const auto backend = inference::LoadOnnxRuntime();
   if (!backend.ok()) return Fail(kExitUnavailable, backend.status());
@@ -174,6 +183,7 @@ int Serve(const ServeArgs& args) {
   parts.metrics = &metrics;
   parts.log = &log;
   parts.clock = &clock;
+  parts.trace = trace.get();
   for (const std::string& root : config->avatar_roots) parts.avatar_roots.emplace_back(root);
   if (parts.avatar_roots.empty()) parts.avatar_roots = AvatarRoots();
   parts.version = LIPCAST_VERSION;
@@ -191,7 +201,7 @@ int Serve(const ServeArgs& args) {
   while (!Interrupted()) {
     std::this_thread::sleep_for(std::chrono::milliseconds(100));
     if (std::exchange(reload_asked, 0) != 0) Reload(*sources, **server, log);
-    if (clock.Now() - tidied > std::chrono::seconds(5)) {
+    if (clock.Now() - tidied > std::chrono::seconds(1)) {
       (*server)->Tidy();
       tidied = clock.Now();
     }

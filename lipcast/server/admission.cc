@@ -66,7 +66,6 @@ void Admission::GiveBack(const StreamClass* stream) {
   const std::lock_guard lock(mu_);
   --sessions_;
   if (stream != nullptr) --classes_.at(*stream).sessions;
-  metrics_.Gauge("sessions{state=\"live\"}", sessions_);
 }
 
 void Admission::ForgetUnused() {

@@ -451,6 +451,25 @@ int AvatarRegistry::loaded() const {
   return LoadedLocked();
 }
 
+void AvatarRegistry::Sample() const {
+  int64_t models = 0, frames = 0, features = 0;
+  const auto add = [&](const pipeline::LoadedAvatar& avatar) {
+    models += ModelBytes(avatar);
+    frames += avatar.avatar->frame_stats().bytes_held;
+    features += avatar.faces->stats().bytes_held;
+  };
+  {
+    std::lock_guard lock(mu_);
+    for (const auto& [name, item] : items_) {
+      if (item.current) add(*item.current->avatar);
+      for (const SharedVersion& version : item.replaced) add(*version->avatar);
+    }
+  }
+  metrics_.Gauge("cache_bytes{cache=\"models\"}", static_cast<double>(models));
+  metrics_.Gauge("cache_bytes{cache=\"frames\"}", static_cast<double>(frames));
+  metrics_.Gauge("cache_bytes{cache=\"features\"}", static_cast<double>(features));
+}
+
 int AvatarRegistry::LoadedLocked() const {
   return static_cast<int>(
       std::ranges::count_if(items_, [](const auto& e) { return e.second.current != nullptr; }));

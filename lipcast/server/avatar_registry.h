@@ -134,6 +134,7 @@ class AvatarRegistry {
   void EvictIdle();
   int loaded() const;
   bool IsLoaded(const std::string& name) const;
+  void Sample() const;  ///< sets the gauges of memory by cache
 
  private:
   /// A load under way.

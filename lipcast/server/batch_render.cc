@@ -123,7 +123,7 @@ Result<BatchResult> RenderBatch(pipeline::Engine& engine, const pipeline::Loaded
   const auto side = static_cast<size_t>(avatar.generator->layout().inner_px);
   const size_t picture_floats = 6 * side * side;
   LC_RETURN_IF_ERROR(Check(request, context_floats, picture_floats));
-  StageTimes times;
+  StageTimes times(engine.parts().metrics);
   const auto start = std::chrono::steady_clock::now();
   LC_ASSIGN_OR_RETURN(const std::vector<float> contexts, Contexts(avatar, request, times));
   const auto drawn_from = std::chrono::steady_clock::now();

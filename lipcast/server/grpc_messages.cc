@@ -198,9 +198,8 @@ void ToWire(StreamEvent&& event, const Rational& fps, v1::SpeakResponse* respons
 }
 
 v1::Opened OpenedOf(const SpeechStream& stream) {
-  static std::atomic<uint64_t> next_session = 1;
   v1::Opened opened;
-  opened.set_session("s" + std::to_string(next_session.fetch_add(1)));
+  opened.set_session(stream.id());
   opened.set_avatar(stream.avatar());
   opened.mutable_fps()->set_num(stream.fps().num);
   opened.mutable_fps()->set_den(stream.fps().den);

@@ -86,6 +86,7 @@ class SpeakCall final : public grpc::ServerBidiReactor<v1::SpeakRequest, v1::Spe
       FinishLocked(options.status());
       return;
     }
+    options->interface = "grpc";
     host_.slow().Post(TimePoint{},
                       [&host = host_, link = link_, name = request_.open().avatar(),
                        options = *options](int) { link->Opened(host.Open(name, options)); });

@@ -17,38 +17,46 @@ namespace {
 using enum MetricKind;
 
 constexpr std::string_view kRefused = "metrics_refused_total";
+constexpr std::string_view kStages =
+    "stage=decode|resample|stft|filterbank|log|normalise|windows|audio_encoder|background|"
+    "generator|"
+    "pack|unpack|resize|paste|encode|mux";
 
 // clang-format off
 constexpr KnownMetric kKnown[] = {
     {"audio_seconds_total", kCounter, "Sound taken in by sessions, in seconds"},
-    {"auth_failures_total", kCounter, "Requests refused for their token, by reason"},
+    {"auth_failures_total", kCounter, "Requests refused for their token, by reason", "reason=missing|rate|wrong"},
     {"av_skew_seconds", kGauge, "Largest distance between picture and sound of any session now"},
     {"avatar_evictions_total", kCounter, "Avatars unloaded to make room, or idle for too long"},
     {"avatar_load_failures_total", kCounter, "Avatar loads that failed"},
     {"avatar_load_seconds", kHistogram, "Time to load an avatar"},
     {"avatar_loads_total", kCounter, "Avatars loaded or replaced"},
     {"avatars_loaded", kGauge, "Avatars in memory"},
-    {"cache_bytes", kGauge, "Memory held, by cache (models, frames, features)"},
+    {"cache_bytes", kGauge, "Memory held, by cache (models, frames, features)", "cache=models|frames|features"},
     {"clear_seconds", kHistogram, "From the request to clear until its answer"},
     {"escaped_exceptions_total", kCounter, "Exceptions caught at the root of a worker: a fault"},
     {"first_frame_seconds", kHistogram, "From the first sound of an utterance to its first frame"},
-    {"frame_seconds", kHistogram, "From a frame being due for drawing until it can be sent"},
-    {"frames_dropped_total", kCounter, "Frames not sent, by reason"},
+    {"frame_seconds", kHistogram, "From a frame being due (live) or taken (file pace) until it can be sent"},
+    {"frames_dropped_total", kCounter, "Frames sent without a picture, or not at all, by reason", "reason=cleared|ended|not_encoded|slow_reader"},
     {"frames_generated_total", kCounter, "Frames whose mouth was drawn by the networks"},
     {"frames_late_total", kCounter, "Frames shown as a repeat of the last picture, as they were not ready"},
-    {"frames_total", kCounter, "Frames sent"},
+    {"frames_per_second", kGauge, "Frames sent a second by all live sessions, over 5 s"},
+    {"frames_total", kCounter, "Frames that left their sessions, to be sent"},
     {kRefused, kCounter, "Values that this page could not take: a fault"},
     {"not_finite_frames_total", kCounter, "Frames that show the source picture as the network gave NaN or infinity"},
-    {"queue_depth", kGauge, "What waits, by queue"},
+    {"queue_depth", kGauge, "What waits, by queue (workers: tasks; slow: loads and opens; events: of the session with most; renders: not begun)", "queue=workers|slow|events|renders"},
     {"render_disk_bytes", kGauge, "Sounds and files of renders on the disk"},
     {"render_frames_total", kCounter, "Frames of renders"},
-    {"renders_total", kCounter, "Renders that ended, by state (done, failed, cancelled)"},
-    {"requests_total", kCounter, "Requests answered, by interface, method and code"},
+    {"renders_total", kCounter, "Renders that ended, by state (done, failed, cancelled)", "state=done|failed|cancelled"},
+    {"requests_total", kCounter, "Requests answered, by interface, method and code", "", true},
     {"resident_memory_bytes", kGauge, "Memory of the process"},
-    {"sessions", kGauge, "Open sessions, by state (opening, idle, speaking)"},
+    {"sessions", kGauge, "Open sessions, by state (opening, idle, speaking)", "state=opening|idle|speaking"},
     {"sessions_opened_total", kCounter, "Sessions opened"},
-    {"sessions_refused_total", kCounter, "Sessions refused, by reason"},
-    {"stage_seconds", kHistogram, "Time of one call, by stage from audio to encoded frame"},
+    {"sessions_refused_total", kCounter, "Sessions refused, by reason", "reason=draining|failed|headroom|invalid|limit|not_found|rate"},
+    {"slowest_session_ratio", kGauge, "Of the live session with fewest: frames ready in time to frames due, over 5 s"},
+    {"stage_seconds", kHistogram, "Time of one call, by stage from audio to encoded frame", kStages},
+    {"target_frames_per_second", kGauge, "Frames a second that the rates of all live sessions ask for, over 5 s"},
+    {"threads", kGauge, "Threads of the process"},
     {"workers", kGauge, "Threads that draw"},
 };
 // clang-format on
@@ -214,6 +222,24 @@ PrometheusMetrics::Series* PrometheusMetrics::Add(std::string_view text, MetricK
   }
   by_text_.emplace(text, &series);
   return &series;
+}
+
+void PrometheusMetrics::Announce() {
+  for (const KnownMetric& known : kKnown) {
+    if (known.kind == kGauge || known.open || known.name == kRefused) continue;
+    if (known.labels.empty()) {
+      Find(known.name, known.kind);
+      continue;
+    }
+    const size_t equals = known.labels.find('=');
+    const std::string_view label = known.labels.substr(0, equals);
+    std::string_view values = known.labels.substr(equals + 1);
+    while (!values.empty()) {
+      const std::string_view value = values.substr(0, values.find('|'));
+      Find(Labelled(known.name, {{label, value}}), known.kind);
+      values.remove_prefix(std::min(values.size(), value.size() + 1));
+    }
+  }
 }
 
 void PrometheusMetrics::Count(std::string_view name, int64_t by) {

@@ -25,6 +25,9 @@ struct KnownMetric {
   std::string_view name;  ///< without "lipcast_"
   MetricKind kind;
   std::string_view help;
+  /// The label and its values, where they are known beforehand: "reason=limit|headroom".
+  std::string_view labels = {};
+  bool open = false;  ///< has labels whose values show only as they come
 };
 std::span<const KnownMetric> KnownMetrics();
 
@@ -33,8 +36,8 @@ std::string Labelled(std::string_view name,
                      std::initializer_list<std::pair<std::string_view, std::string_view>> labels);
 
 /// Counters, gauges and histograms for a Prometheus server to read. The kind of a metric is the
-/// table's, else that of its first use. Count(name, 0) makes a counter visible before its first
-/// event.
+/// table's, else that of its first use. Announce makes the table's counters and histograms visible
+/// before their first event, so that a rate is right from the start.
 /// Names:   letters, digits and _, with labels as Labelled writes them; the order of the labels
 ///          does not matter. Histograms of *_seconds and *_bytes have bounds to their unit.
 /// Refused: malformed names, another kind of use, values that are no number, a counter going
@@ -48,6 +51,7 @@ class PrometheusMetrics final : public Metrics {
 
   explicit PrometheusMetrics(size_t max_series = 4096) : max_series_(max_series) {}
 
+  void Announce();
   void Count(std::string_view name, int64_t by) override;
   void Gauge(std::string_view name, double value) override;
   void Observe(std::string_view name, double value) override;

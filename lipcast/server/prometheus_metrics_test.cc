@@ -270,6 +270,34 @@ TEST(PrometheusMetrics, TheTableIsInOrderAndItsNamesCarryTheirUnits) {
   }
 }
 
+TEST(PrometheusMetrics, AMetricByLabelsNamesTheirValuesOrIsOpen) {
+  for (const KnownMetric& known : KnownMetrics()) {
+    const bool labelled = known.help.find(", by ") != std::string_view::npos;
+    EXPECT_EQ(labelled, !known.labels.empty() || known.open)
+        << known.name << ": after its help say \"label=value|value\", or \"\", true where the "
+        << "values are not known beforehand";
+  }
+}
+
+TEST(PrometheusMetrics, AnnouncedCountersAndHistogramsAreThereAtZero) {
+  PrometheusMetrics metrics;
+  metrics.Announce();
+  const auto samples = Read(metrics.Render());
+  for (const KnownMetric& known : KnownMetrics()) {
+    const std::string name = "lipcast_" + std::string(known.name);
+    const bool there = std::ranges::any_of(samples, [&](const auto& sample) {
+      return sample.first == name || sample.first.starts_with(name + "{") ||
+             sample.first.starts_with(name + "_bucket{");
+    });
+    EXPECT_EQ(there, known.kind != MetricKind::kGauge && !known.open) << name;
+  }
+  for (const auto& [series, value] : samples) EXPECT_EQ(value, "0") << series;
+  EXPECT_EQ(samples.at("lipcast_sessions_refused_total{reason=\"headroom\"}"), "0");
+  EXPECT_EQ(samples.at("lipcast_stage_seconds_count{stage=\"mux\"}"), "0");
+  metrics.Count("frames_dropped_total{reason=\"cleared\"}", 2);
+  EXPECT_EQ(Sample(metrics, "frames_dropped_total{reason=\"cleared\"}"), "2");
+}
+
 /// Every literal that product code hands to Count, Gauge or Observe, with what it was handed to.
 std::map<std::string, std::set<std::string>> NamesInSources() {
   std::map<std::string, std::set<std::string>> names;

@@ -9,7 +9,10 @@
 #include <unistd.h>
 
 #include <chrono>
+#include <cstdlib>
 #include <fstream>
+#include <iterator>
+#include <sstream>
 #include <thread>
 #include <utility>
 
@@ -17,6 +20,7 @@
 #include "lipcast/server/grpc_avatars_service.h"
 #include "lipcast/server/grpc_compat_service.h"
 #include "lipcast/server/grpc_credentials.h"
+#include "lipcast/server/grpc_request_counter.h"
 #include "lipcast/server/grpc_speech_service.h"
 #include "lipcast/server/http_server.h"
 #include "lipcast/server/rest_api.h"
@@ -76,7 +80,7 @@ struct Server::State {
         admission({given.engine->workers(), settings.max_sessions}, *given.metrics),
         host({given.engine, &registry, &admission, given.metrics, given.log, given.clock,
               std::chrono::seconds(settings.max_session_seconds),
-              std::chrono::seconds(settings.max_idle_seconds)}),
+              std::chrono::seconds(settings.max_idle_seconds), given.trace}),
         access(AccessLimitsOf(settings), *given.clock, *given.metrics),
         speech(host, access, settings.jpeg_quality, renders),
         avatars(host),
@@ -84,6 +88,8 @@ struct Server::State {
                       settings.queued_jobs, settings.provider == "cuda" ? settings.device : -1}),
         facts{given.version, given.backend, given.h264_encoder, given.clock->Now()},
         info(host, facts) {}
+
+  void Sample();
 
   ServerConfig config;
   ServerParts parts;
@@ -125,9 +131,31 @@ std::vector<HttpRoute> Server::PagesOf(State& state) {
                                                : HttpAnswer{200, "text/plain", "ready\n", {}};
            }),
       page("/metrics", false, [&state] {
+        state.Sample();
         return HttpAnswer{
             200, std::string(PrometheusMetrics::kContentType), state.parts.metrics->Render(), {}};
       })};
+}
+
+void Server::State::Sample() {
+  Metrics& metrics = *parts.metrics;
+  host.records().Sample();
+  registry.Sample();
+  metrics.Gauge("workers", parts.engine->workers());
+  metrics.Gauge("queue_depth{queue=\"workers\"}",
+                static_cast<double>(parts.engine->executor().queued()));
+  metrics.Gauge("queue_depth{queue=\"slow\"}", static_cast<double>(host.slow().queued()));
+  std::ifstream file("/proc/self/stat");
+  std::string line;
+  std::getline(file, line);
+  // After the name in brackets: the state is field 3, the threads 20, the resident pages 24.
+  std::istringstream words(line.substr(line.rfind(')') + 1));
+  const std::vector<std::string> field{std::istream_iterator<std::string>(words), {}};
+  if (field.size() > 21) {
+    metrics.Gauge("threads", std::strtod(field[17].c_str(), nullptr));
+    metrics.Gauge("resident_memory_bytes", std::strtod(field[21].c_str(), nullptr) *
+                                               static_cast<double>(::sysconf(_SC_PAGESIZE)));
+  }
 }
 
 Server::Server(std::unique_ptr<State> state) : state_(std::move(state)) {}
@@ -141,6 +169,7 @@ Result<std::unique_ptr<Server>> Server::Start(const ServerConfig& config,
   for (const std::string& warning : secrets.warnings) {
     parts.log->Log(LogLevel::kWarning, "security", {{"what", warning}});
   }
+  parts.metrics->Announce();
   LC_ASSIGN_OR_RETURN(
       state->jobs,
       RenderJobs::Create(RenderOptionsOf(config, parts.engine->workers()),
@@ -182,6 +211,9 @@ Result<std::unique_ptr<Server>> Server::Start(const ServerConfig& config,
   builder.AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, 10'000);
   builder.SetMaxReceiveMessageSize(static_cast<int>(config.max_message_bytes));
   builder.SetMaxSendMessageSize(static_cast<int>(config.max_message_bytes));
+  std::vector<std::unique_ptr<grpc::experimental::ServerInterceptorFactoryInterface>> counters;
+  counters.push_back(CountGrpcRequests(*parts.metrics));
+  builder.experimental().SetInterceptorCreators(std::move(counters));
   builder.RegisterService(&state->speech);
   builder.RegisterService(&state->avatars);
   builder.RegisterService(&state->info);
@@ -273,12 +305,13 @@ std::string Server::Greeting() const {
     const auto cost = state_->host.StartCost(name, entry->avatar, StreamOptions{});
     if (!cost.ok()) continue;
     const double fps = entry->avatar->avatar->manifest().fps.value();
+    const int workers = state.parts.engine->workers();
+    const double sessions = std::max(1.0, std::floor(headroom * workers / *cost));
     text += fmt::format(
-        "avatar {}: {:.1f} ms of work a frame on {}, so about {:.0f} live sessions of {:.4g} "
-        "frames/s on {} workers\n",
+        "avatar {}: {:.1f} ms of work a frame on {}, so about {:.0f} live session{} of {:.4g} "
+        "frames/s on {} worker{}\n",
         name, *cost / fps * 1e3, inference::ProviderName(entry->avatar->generator->provider()),
-        std::max(1.0, std::floor(headroom * state.parts.engine->workers() / *cost)), fps,
-        state.parts.engine->workers());
+        sessions, sessions == 1 ? "" : "s", fps, workers, workers == 1 ? "" : "s");
   }
   return text;
 }
@@ -297,18 +330,9 @@ bool Server::Drained() const {
 }
 
 void Server::Tidy() {
-  State& state = *state_;
-  state.registry.EvictIdle();
-  state.jobs->Tidy();
-  Metrics& metrics = *state.parts.metrics;
-  metrics.Gauge("workers", state.parts.engine->workers());
-  metrics.Gauge("queue_depth{queue=\"workers\"}",
-                static_cast<double>(state.parts.engine->executor().queued()));
-  std::ifstream pages("/proc/self/statm");
-  int64_t total = 0, resident = 0;
-  if (pages >> total >> resident) {
-    metrics.Gauge("resident_memory_bytes", static_cast<double>(resident * ::sysconf(_SC_PAGESIZE)));
-  }
+  state_->registry.EvictIdle();
+  state_->jobs->Tidy();
+  state_->Sample();
 }
 
 }  // namespace lipcast::server

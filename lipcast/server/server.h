@@ -6,6 +6,7 @@
 
 #include "lipcast/base/log.h"
 #include "lipcast/pipeline/engine.h"
+#include "lipcast/server/frame_trace.h"
 #include "lipcast/server/http_router.h"
 #include "lipcast/server/prometheus_metrics.h"
 #include "lipcast/server/server_config.h"
@@ -18,6 +19,7 @@ struct ServerParts {
   PrometheusMetrics* metrics = nullptr;
   LogSink* log = nullptr;
   const Clock* clock = nullptr;
+  FrameTrace* trace = nullptr;  ///< null: none
   std::vector<std::filesystem::path> avatar_roots;
   std::string version, backend, h264_encoder;
 };
@@ -44,7 +46,7 @@ class Server {
   /// Not ready, no new session; true once the last one has ended.
   void BeginDrain();
   bool Drained() const;
-  /// Now and then: lets go of what nobody uses.
+  /// Each second or so: lets go of what nobody uses, and counts.
   void Tidy();
 
  private:

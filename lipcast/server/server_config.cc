@@ -195,6 +195,13 @@ std::vector<ConfigKey> MakeKeys() {
                 "how long lines are gathered, warnings never; 0: each leaves at once"),
       NumberKey("log.debug_sample", &C::log_debug_sample, 1, 1'000'000,
                 "of each kind of debug line, every how manieth is written"),
+      TextKey("trace.file", &C::trace_file,
+              "spans of single frames go there, the file is made anew; empty: none"),
+      ChoiceKey("trace.format", &C::trace_format, {"chrome", "otlp"},
+                "for chrome://tracing and Perfetto, or lines of OTLP/JSON for a collector"),
+      NumberKey("trace.every", &C::trace_every, 1, 1'000'000,
+                "of each session's frames, every how manieth is traced"),
+      NumberKey("trace.max_mb", &C::trace_mb, 1, 65'536, "the file grows no further"),
   };
 }
 

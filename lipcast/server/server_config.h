@@ -68,6 +68,11 @@ struct ServerConfig {
   int log_flush_ms = 0;      ///< how long lines are gathered; 0: each leaves at once
   int log_debug_sample = 1;  ///< of each kind of debug line, every how manieth is written
 
+  // trace
+  std::string trace_file, trace_format = "chrome";  ///< an empty file: no traces
+  int trace_every = 25;
+  int64_t trace_mb = 64;
+
   /// Every value in its range, and the values fit each other. kInvalidArgument names the key.
   Status Validate() const;
 };

@@ -33,6 +33,7 @@ std::function<void(const char*)> TellOfEscapes(const SpeechHost::Parts& parts) {
 
 SpeechHost::SpeechHost(const Parts& parts)
     : parts_(parts),
+      records_({parts.metrics, parts.log, parts.clock, parts.trace}),
       limit_(parts.limit),
       idle_limit_(parts.idle_limit),
       loop_(TellOfEscapes(parts)),
@@ -102,6 +103,14 @@ double SpeechHost::FrameSeconds() const {
 
 Result<std::shared_ptr<SpeechStream>> SpeechHost::Open(const std::string& avatar,
                                                        const StreamOptions& asked) {
+  const StreamRecords::Opening opening(records_);
+  auto stream = OpenCounted(avatar, asked);
+  if (!stream.ok()) records_.Refused(avatar, asked.interface, stream.status());
+  return stream;
+}
+
+Result<std::shared_ptr<SpeechStream>> SpeechHost::OpenCounted(const std::string& avatar,
+                                                              const StreamOptions& asked) {
   StreamOptions options = asked;
   {
     const std::lock_guard lock(mu_);
@@ -120,14 +129,13 @@ Result<std::shared_ptr<SpeechStream>> SpeechHost::Open(const std::string& avatar
     LC_RETURN_IF_ERROR(ticket->Admit(ClassOf(lease, probe.number, options),
                                      server::StartCost(probe.cost, *lease.avatar(), options)));
   }
-  const StreamPlace place{parts_.engine,  &loop_,       &slow_,
-                          parts_.metrics, parts_.clock, std::make_shared<Presence>(*this)};
+  const StreamPlace place{parts_.engine, &loop_,       &slow_,
+                          &records_,     parts_.clock, std::make_shared<Presence>(*this)};
   LC_ASSIGN_OR_RETURN(auto stream,
                       SpeechStream::Create(place, std::move(lease), std::move(ticket), options));
   const std::lock_guard lock(mu_);
   // Drained meanwhile: CancelAll may have been here, and would not come again.
   if (closing_ || parts_.admission->draining()) return Status(Code::kUnavailable, kShuttingDown);
-  parts_.metrics->Count("sessions_opened_total", 1);
   std::erase_if(streams_, [](const auto& one) { return one.expired(); });
   streams_.push_back(stream);
   return stream;

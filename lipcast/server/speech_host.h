@@ -28,6 +28,7 @@ class SpeechHost {
     LogSink* log = nullptr;
     const Clock* clock = nullptr;
     std::chrono::seconds limit{0}, idle_limit{0};  ///< of every stream, see StreamOptions
+    FrameTrace* trace = nullptr;                   ///< null: none
   };
 
   explicit SpeechHost(const Parts& parts);
@@ -46,6 +47,7 @@ class SpeechHost {
   /// Parts::limit and idle_limit of the streams that are opened from now on.
   void SetLimits(std::chrono::seconds limit, std::chrono::seconds idle_limit);
   Executor& slow() { return slow_; }
+  StreamRecords& records() { return records_; }
   const Parts& parts() const { return parts_; }
 
   /// Until the last holder has let go, and what the stream had is given back.
@@ -62,7 +64,11 @@ class SpeechHost {
 
   Result<Probe> ProbeOf(const std::string& name, const AvatarRegistry::Loaded& avatar);
 
+  Result<std::shared_ptr<SpeechStream>> OpenCounted(const std::string& avatar,
+                                                    const StreamOptions& asked);
+
   const Parts parts_;
+  StreamRecords records_;
   mutable std::mutex mu_;
   std::condition_variable gone_;
   int present_ = 0;                                   // guarded by mu_: streams not gone for good

@@ -9,8 +9,6 @@ namespace {
 /// From the opening to frame 0 of a live stream: the workers may be at another's frame.
 constexpr auto kOpening = std::chrono::milliseconds(100);
 
-double Seconds(Nanoseconds time) { return std::chrono::duration<double>(time).count(); }
-
 std::span<const std::byte> BytesOf(const std::string& text) {
   return std::as_bytes(std::span(text.data(), text.size()));
 }
@@ -66,11 +64,17 @@ Result<std::shared_ptr<SpeechStream>> SpeechStream::Create(
     stream->sound_.emplace(std::move(converter));
     stream->sound_strand_ = Strand::Create(place.engine->executor());
   }
+  stream->record_ = std::make_unique<StreamRecord>(
+      *place.records,
+      StreamRecord::Facts{stream->avatar(), options.interface, options.live, stream->fps(),
+                          session.format.rate_hz, session.format.frame_bytes(), stream->width(),
+                          stream->height()});
   return stream;
 }
 
 SpeechStream::~SpeechStream() {
-  if (!live_ && !session_) return;  // it was refused
+  if (!record_) return;  // it was refused
+  record_->Closed(status());
   const auto counts = session().counts();
   SessionUse use;
   use.frames = counts.frames;
@@ -186,15 +190,11 @@ bool SpeechStream::TakeRequest() {
 Result<bool> SpeechStream::Apply() {
   switch (request_->kind) {
     case StreamRequest::Kind::kAudio: {
-      if (request_->utterance > heard_id_) {
-        heard_id_ = request_->utterance;
-        heard_ = pushed_;
-        first_frame_due_ = true;
-      }
       const auto rest = BytesOf(request_->audio).subspan(request_at_);
       Result<size_t> taken = live_ ? live_->TryAudio(request_->utterance, rest)
                                    : session_->TryAudio(request_->utterance, rest);
       if (!taken.ok()) return taken.status();
+      record_->TookAudio(request_->utterance, *taken, pushed_);
       request_at_ += *taken;
       return request_at_ == request_->audio.size();
     }
@@ -229,14 +229,15 @@ Result<bool> SpeechStream::Clear() {
   if (!MayAnswer()) return false;
   const auto point = live_ ? live_->Clear() : session_->Clear();
   if (!point.ok()) return point.status();
-  const auto shown = CutWaiting().value_or(*point);
+  int muted = 0;
+  const auto shown = CutWaiting(&muted).value_or(*point);
   StreamEvent cleared;
   cleared.kind = StreamEvent::Kind::kCleared;
   cleared.request = request_->request;
   cleared.utterance = shown.utterance;
   cleared.played_samples = shown.played_samples;
   Tell(std::move(cleared));
-  place_.metrics->Observe("clear_seconds", Seconds(place_.clock->Now() - pushed_));
+  record_->Cleared(shown, request_->reason, muted, pushed_);
   return true;
 }
 
@@ -249,8 +250,9 @@ bool SpeechStream::TakeEvents() {
       if (out_.size() >= file_room()) return any;
     }
     pipeline::Event event;
-    const auto poll =
-        live_ ? live_->TryNext(place_.clock->Now(), &event) : session_->TryNext(&event);
+    const TimePoint now = place_.clock->Now();
+    const TimePoint due = live_ ? live_->next_due() : now;
+    const auto poll = live_ ? live_->TryNext(now, &event) : session_->TryNext(&event);
     if (!poll.ok()) {
       End(poll.status());
     } else if (*poll == pipeline::Poll::kEnd) {
@@ -258,16 +260,16 @@ bool SpeechStream::TakeEvents() {
     } else if (*poll == pipeline::Poll::kLater) {
       return any;
     } else {
-      Handle(event);
+      Handle(event, due);
       any = true;
     }
   }
   return any;
 }
 
-void SpeechStream::Handle(pipeline::Event& event) {
+void SpeechStream::Handle(pipeline::Event& event, TimePoint due) {
   if (event.kind == pipeline::Event::Kind::kFrame) {
-    HandleFrame(event.frame);
+    HandleFrame(event.frame, due);
     return;
   }
   StreamEvent told;

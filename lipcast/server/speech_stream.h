@@ -20,6 +20,7 @@
 #include "lipcast/server/avatar_registry.h"
 #include "lipcast/server/event_loop.h"
 #include "lipcast/server/picture_encoder.h"
+#include "lipcast/server/stream_record.h"
 #include "lipcast/server/work_meter.h"
 
 namespace lipcast::server {
@@ -32,6 +33,7 @@ enum class SoundOut {
 
 struct StreamOptions {
   pipeline::SessionOptions session;  ///< pixels and wake are set by the stream
+  std::string_view interface = "-";  ///< a literal, for logs: "grpc", "websocket"
   bool live = true;                  ///< a frame each 1/fps seconds; else as fast as it is read
   PictureEncoderOptions picture;
   SoundOut sound = SoundOut::kInput;
@@ -80,7 +82,7 @@ struct StreamPlace {
   pipeline::Engine* engine = nullptr;
   EventLoop* loop = nullptr;
   Executor* slow = nullptr;  ///< for what waits: loads, and the end of a stream
-  Metrics* metrics = nullptr;
+  StreamRecords* records = nullptr;
   const Clock* clock = nullptr;
   std::shared_ptr<void> presence;  ///< let go when nothing of the stream is left
 };
@@ -110,6 +112,7 @@ class SpeechStream : public std::enable_shared_from_this<SpeechStream> {
   Status status() const;  ///< after kEnd: why
 
   const Rational& fps() const { return session().fps(); }
+  const std::string& id() const { return record_->id(); }
   int width() const { return encoder_->width(); }  ///< of what decodes
   int height() const { return encoder_->height(); }
   std::span<const uint8_t> codec_config() const { return encoder_->codec_config(); }
@@ -125,6 +128,7 @@ class SpeechStream : public std::enable_shared_from_this<SpeechStream> {
     StreamEvent event;
     int making = 0;     // parts of it that workers are still at: its picture, its sound
     bool lost = false;  // its picture must not be sent, so it need not be encoded either
+    std::unique_ptr<FrameSteps> steps;  // null: not traced
     bool ready() const { return making == 0; }
   };
 
@@ -139,11 +143,11 @@ class SpeechStream : public std::enable_shared_from_this<SpeechStream> {
   Result<bool> Apply();
   bool MayAnswer();
   Result<bool> Clear();
-  std::optional<pipeline::ClearPoint> CutWaiting();
+  std::optional<pipeline::ClearPoint> CutWaiting(int* muted);
   Out SilentRepeat(const StreamEvent& frame) const;
   bool TakeEvents();
-  void Handle(pipeline::Event& event);
-  void HandleFrame(pipeline::Frame& frame);
+  void Handle(pipeline::Event& event, TimePoint due);
+  void HandleFrame(pipeline::Frame& frame, TimePoint due);
   void FinishCut(StreamEvent* finished);
   void Tell(StreamEvent event);
   void Warn(std::string message);
@@ -151,7 +155,7 @@ class SpeechStream : public std::enable_shared_from_this<SpeechStream> {
   void WatchIdle();
 
   // On a worker.
-  void MakePicture(const pipeline::Frame& frame, Out& out);
+  void MakePicture(const pipeline::Frame& frame, TimePoint due, Out& out);
   void MakeSound(const pipeline::Frame& frame, Out& out);
   static void Complete(Out* out, int parts);
 
@@ -164,19 +168,18 @@ class SpeechStream : public std::enable_shared_from_this<SpeechStream> {
   std::unique_ptr<pipeline::Session> session_;       // file pace
   std::unique_ptr<pipeline::LiveSession> live_;      // live pace
   std::optional<PictureEncoder> encoder_;
-  std::shared_ptr<Strand> picture_strand_;    // of an encoder that wants its pictures in order
-  std::optional<media::FrameSound> sound_;    // kPcm16; the sound strand's
-  std::shared_ptr<Strand> sound_strand_;      // kPcm16
+  std::shared_ptr<Strand> picture_strand_;  // of an encoder that wants its pictures in order
+  std::optional<media::FrameSound> sound_;  // kPcm16; the sound strand's
+  std::shared_ptr<Strand> sound_strand_;    // kPcm16
+  std::unique_ptr<StreamRecord> record_;
   std::shared_ptr<StreamListener> listener_;  // the loop's
   std::optional<StreamRequest> request_;      // the loop's
   size_t request_at_ = 0;                     // the loop's: bytes taken of its audio
   bool closed_ = false, ended_ = false;       // the loop's
-  TimePoint pushed_{}, heard_{};  // the loop's: the request's arrival, that of an utterance's first
-  WorkMeter meter_;               // the loop's
-  uint64_t heard_id_ = 0;         // the loop's: of the utterance heard last
-  bool first_frame_due_ = false;  // the loop's: its first frame is waited for
-  bool speaking_ = false;         // the loop's
-  int64_t next_frame_ = 0;        // the loop's
+  TimePoint pushed_{};                        // the loop's: the request's arrival
+  WorkMeter meter_;                           // the loop's
+  bool speaking_ = false;                     // the loop's
+  int64_t next_frame_ = 0;                    // the loop's
   /// The loop's: utterances cut while frames of them waited for the client, and where.
   std::map<uint64_t, int64_t> cut_;
   TimePoint armed_{};      // the loop's

@@ -13,29 +13,31 @@ constexpr double kDropPicturesAfterS = 2, kCutOffAfterS = 10;
 /// Answers that may wait for the client beside the frames.
 constexpr int kAnswersWaiting = 64;
 
-double Seconds(Nanoseconds time) { return std::chrono::duration<double>(time).count(); }
-
 }  // namespace
 
 SpeechStream::Popped SpeechStream::Pop(StreamEvent* event) {
+  std::shared_ptr<Out> out;
+  size_t left = 0;
   {
     const std::lock_guard lock(mu_);
     if (out_.empty()) return over_ ? Popped::kEnd : Popped::kNothing;
     if (!out_.front()->ready()) return Popped::kNothing;
-    *event = std::move(out_.front()->event);
+    out = std::move(out_.front());
     out_.pop_front();
+    left = out_.size();
   }
+  if (out->event.kind == StreamEvent::Kind::kFrame) {
+    record_->Sent(out->event.repeated, out->steps.get(), left);
+  }
+  *event = std::move(out->event);
   if (!options_.live) SchedulePump();
   return Popped::kEvent;
 }
 
-void SpeechStream::HandleFrame(pipeline::Frame& frame) {
+void SpeechStream::HandleFrame(pipeline::Frame& frame, TimePoint due) {
   const bool speaking = frame.utterance != 0;
   const TimePoint now = place_.clock->Now();
   if (speaking) last_said_ = now;
-  if (frame.utterance == heard_id_ && std::exchange(first_frame_due_, false)) {
-    place_.metrics->Observe("first_frame_seconds", Seconds(now - heard_));
-  }
   if (speaking != std::exchange(speaking_, speaking)) {
     StreamEvent state;
     state.kind = StreamEvent::Kind::kState;
@@ -43,9 +45,6 @@ void SpeechStream::HandleFrame(pipeline::Frame& frame) {
     state.frame = frame.index;
     Tell(std::move(state));
   }
-  place_.metrics->Count("frames_total", 1);
-  if (frame.speaking) place_.metrics->Count("frames_generated_total", 1);
-  if (!frame.drawn) place_.metrics->Count("frames_late_total", 1);
   next_frame_ = frame.index + 1;
   const auto cost = meter_.OnFrame(speaking && (frame.speaking || !frame.drawn), frame.drawn,
                                    session().work() + Nanoseconds(encoding_ns_.load()));
@@ -66,13 +65,14 @@ void SpeechStream::HandleFrame(pipeline::Frame& frame) {
     const std::lock_guard lock(mu_);
     waiting = out_.size();
   }
+  out->steps = record_->TookFrame(frame, due, waiting);
   if (live_ && static_cast<double>(waiting) > kCutOffAfterS * fps().value()) {
     End(Status(Code::kResourceExhausted, "the reader is more than 10 s behind"));
     return;
   }
   if (live_ && static_cast<double>(waiting) > kDropPicturesAfterS * fps().value()) {
     event.repeated = true;
-    place_.metrics->Count("frames_dropped_total{reason=\"slow_reader\"}", 1);
+    record_->ReaderIsSlow(waiting);
   }
   const bool picture = !event.repeated;
   out->making = (picture ? 1 : 0) + (sound_ ? 1 : 0);
@@ -87,23 +87,23 @@ void SpeechStream::HandleFrame(pipeline::Frame& frame) {
   // The frame's buffers are on loan to the tasks; the listener lives as long as the stream tells
   // it.
   auto shown = std::make_shared<const pipeline::Frame>(std::move(frame));
-  const TimePoint due = options_.live ? now : now + kBehindOthers;
+  const TimePoint deadline = options_.live ? now : now + kBehindOthers;
   if (sound_) {
-    sound_strand_->Post(due, [self = shared_from_this(), shown, out, listener = listener_](int) {
-      self->MakeSound(*shown, *out);
-      listener->OnOutput();
-    });
+    sound_strand_->Post(deadline,
+                        [self = shared_from_this(), shown, out, listener = listener_](int) {
+                          self->MakeSound(*shown, *out);
+                          listener->OnOutput();
+                        });
   }
   if (!picture) return;
-  Executor::Task task = [self = shared_from_this(), shown, out, now, listener = listener_](int) {
-    self->MakePicture(*shown, *out);
-    self->place_.metrics->Observe("frame_seconds", Seconds(self->place_.clock->Now() - now));
+  Executor::Task task = [self = shared_from_this(), shown, out, due, listener = listener_](int) {
+    self->MakePicture(*shown, due, *out);
     listener->OnOutput();
   };
   if (picture_strand_) {
-    picture_strand_->Post(due, std::move(task));
+    picture_strand_->Post(deadline, std::move(task));
   } else {
-    place_.engine->executor().Post(due, std::move(task));
+    place_.engine->executor().Post(deadline, std::move(task));
   }
 }
 
@@ -153,7 +153,7 @@ void SpeechStream::End(Status why) {
 // ---------------------------------------------------------------- a clear
 
 /// Frames of speech that wait for the client, but one, become silent repeats. Where that was.
-std::optional<pipeline::ClearPoint> SpeechStream::CutWaiting() {
+std::optional<pipeline::ClearPoint> SpeechStream::CutWaiting(int* muted) {
   std::optional<pipeline::ClearPoint> point;
   bool first = true;
   bool broken = false;  // a picture before this one was encoded and will not be sent
@@ -166,6 +166,7 @@ std::optional<pipeline::ClearPoint> SpeechStream::CutWaiting() {
       broken |= encoder_->in_order() && !event.repeated;
       if (!point) point = {event.utterance, event.played_samples};
       cut_.try_emplace(event.utterance, event.played_samples);
+      ++*muted;
       one->lost = true;
       one = std::make_shared<Out>(SilentRepeat(event));
     } else if (broken && one->ready() && event.key_frame) {
@@ -207,7 +208,7 @@ void SpeechStream::FinishCut(StreamEvent* finished) {
 
 // ---------------------------------------------------------------- on a worker
 
-void SpeechStream::MakePicture(const pipeline::Frame& frame, Out& out) {
+void SpeechStream::MakePicture(const pipeline::Frame& frame, TimePoint due, Out& out) {
   bool key_frame = false;
   {
     const std::lock_guard lock(mu_);
@@ -222,11 +223,17 @@ void SpeechStream::MakePicture(const pipeline::Frame& frame, Out& out) {
   std::string picture;
   const Status status =
       Contain([&] { return encoder_->Encode(frame.picture, &key_frame, &picture); });
-  place_.metrics->Observe("stage_seconds{stage=\"encode\"}", Seconds(place_.clock->Now() - start));
+  const TimePoint end = place_.clock->Now();
+  (live_ ? live_->times() : session_->times()).Add(Stage::kEncode, end - start);
+  record_->Encoded(status, due);
   const std::lock_guard lock(mu_);
   if (status.ok()) {
     out.event.picture = std::move(picture);
     out.event.key_frame = key_frame;
+    if (out.steps) {
+      out.steps->encoded_from = start;
+      out.steps->encoded_to = end;
+    }
   } else {  // out of memory: the client keeps what it shows
     out.lost = key_frame_wanted_ = true;
   }

@@ -3,14 +3,12 @@
 #include <array>
 #include <atomic>
 #include <chrono>
-#include <condition_variable>
 #include <cstdint>
 #include <functional>
-#include <mutex>
 #include <string>
-#include <thread>
 
 #include "lipcast/base/log.h"
+#include "lipcast/server/line_writer.h"
 
 namespace lipcast::server {
 
@@ -30,43 +28,27 @@ struct StreamLogOptions {
 ///   {"time":"2026-11-25T15:00:00.123Z","level":"info","event":"avatar_loaded","avatar":"anna"}
 /// A field that is called time, level or event becomes field_time and so on; broken UTF-8 becomes
 /// U+FFFD in JSON.
-/// Thread: any. Log formats and queues; a thread of its own writes, so that a terminal that is
-///         stopped or a pipe that nobody reads holds nobody up. Lines that found no room are
-///         counted and, once there is room, named in one line (log_lines_dropped). A reader that is
-///         gone costs its lines and nothing else, no SIGPIPE.
+/// Thread: any. Log formats and queues, a LineWriter writes; its destructor writes what is left.
+///         Lines that found no room are counted and, once there is room, named in one line
+///         (log_lines_dropped).
 /// Owner:  the descriptor stays the caller's and must be open until this object is gone.
 class StreamLogSink final : public LogSink {
  public:
   using LogSink::Log;
   explicit StreamLogSink(int fd, StreamLogOptions options = {});
-  ~StreamLogSink() override;  ///< writes what is left
-  StreamLogSink(const StreamLogSink&) = delete;
-  StreamLogSink& operator=(const StreamLogSink&) = delete;
 
   void Log(LogLevel level, std::string_view event, std::span<const LogField> fields) override;
   void set_least(LogLevel least) { least_.store(least, std::memory_order_relaxed); }
-  int64_t dropped() const { return dropped_.load(std::memory_order_relaxed); }
+  int64_t dropped() const { return writer_.dropped(); }
 
  private:
   bool Wanted(LogLevel level, std::string_view event);
   std::string Line(LogLevel level, std::string_view event, std::span<const LogField> fields) const;
-  void Run();
-  std::string_view WriteSome(std::string_view text);
 
-  const int fd_;
   const StreamLogOptions options_;
   std::atomic<LogLevel> least_;
-  std::atomic<int64_t> dropped_ = 0;
   std::array<std::atomic<uint32_t>, 256> debug_lines_{};  // by hash of the event
-
-  std::mutex mu_;
-  std::condition_variable changed_;
-  std::string pending_;    // guarded by mu_
-  int64_t unnamed_ = 0;    // guarded by mu_; dropped since a line last said so
-  bool urgent_ = false;    // guarded by mu_
-  bool stopping_ = false;  // guarded by mu_
-  std::chrono::steady_clock::time_point give_up_{};  // guarded by mu_; once stopping
-  std::thread thread_;
+  LineWriter writer_;                                     // last: its thread uses what is above
 };
 
 }  // namespace lipcast::server

@@ -115,11 +115,12 @@ class Session final : public StreamListener, public std::enable_shared_from_this
       Close(Status(Code::kInvalidArgument, "the first request: want open"));
       return;
     }
-    const auto options = FromWire(request.open(), options_.jpeg_quality);
+    auto options = FromWire(request.open(), options_.jpeg_quality);
     if (!options.ok()) {
       Close(options.status());
       return;
     }
+    options->interface = "websocket";
     host_.slow().Post(TimePoint{}, [self = shared_from_this(), name = request.open().avatar(),
                                     options = *options](int) {
       auto stream = self->host_.Open(name, options);

@@ -1,0 +1,12 @@
+#pragma once
+
+#include <string>
+#include <string_view>
+
+namespace lipcast::server {
+
+/// Appends `text` as a JSON string in quotes, on one line whatever it holds; broken UTF-8 becomes
+/// U+FFFD.
+void AppendJson(std::string_view text, std::string* out);
+
+}  // namespace lipcast::server
