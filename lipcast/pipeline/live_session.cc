@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cmath>
 #include <string>
 #include <utility>
 
@@ -282,6 +283,23 @@ void LiveSession::SkipLostTime(TimePoint now) {
   counts_.skipped += MulDivFloor(behind.count(), fps.num, fps.den * 1'000'000'000);
 }
 
+void LiveSession::WatchPictures(bool drawn) {
+  const auto second = static_cast<int64_t>(std::ceil(session_->fps().value()));
+  const int64_t stood = undrawn_;
+  undrawn_ = drawn ? 0 : stood + 1;
+  if (!drawn) ++counts_.late;
+  std::string message;
+  if (undrawn_ == second) {
+    ++counts_.stalls;
+    message = "no picture was drawn for a second: the last one stays, the sound goes on";
+  } else if (drawn && stood >= second) {
+    message = "pictures again, after " + std::to_string(stood) + " frames without";
+  }
+  if (message.empty()) return;
+  notices_.push_back(UtteranceEvent(Event::Kind::kWarning, 0));
+  notices_.back().message = std::move(message);
+}
+
 /// From the session's segments to the client's utterances. False: not the client's business.
 bool LiveSession::Translate(Event* event) {
   const auto client_id = [&](uint64_t id) -> uint64_t {
@@ -299,7 +317,7 @@ bool LiveSession::Translate(Event* event) {
         event->frame.played_samples = 0;  // silence
       }
       ++next_index_;
-      if (!event->frame.drawn) ++counts_.late;
+      WatchPictures(event->frame.drawn);
       return true;
     case Event::Kind::kStarted: {
       Utterance* said = Find(client_id(event->utterance));

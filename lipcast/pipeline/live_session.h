@@ -20,6 +20,7 @@ struct LiveOptions {
 
 struct LiveCounts {
   int64_t late = 0;           ///< frames that were not drawn when due
+  int64_t stalls = 0;         ///< times that no frame was drawn for a second
   int64_t underruns = 0;      ///< times that an utterance ran out of audio before its end
   int64_t skipped = 0;        ///< frames never shown because the program stood still
   int64_t dropped_bytes = 0;  ///< audio of cleared utterances that came after
@@ -30,6 +31,7 @@ struct LiveCounts {
 /// of it is there to draw from (0.7 s, or its end), and so it goes on after it ran dry.
 /// Events:  as Session's. Frame::utterance is 0 in silence; Frame::drawn false means: show the
 ///          picture before. Started and finished come once for every utterance, cleared ones too.
+///          A second without a drawn frame is a warning, and so is the first picture after it.
 /// Sound:   frame i has FirstSample(i + 1) - FirstSample(i) samples, always.
 /// Memory:  max_waiting_s of audio in 64 utterances, and the Session's. TryAudio takes less, or
 ///          nothing, when that is full.
@@ -98,6 +100,7 @@ class LiveSession {
   void SkipLostTime(TimePoint now);
   Utterance* Find(uint64_t id);
   bool TakeCleared(Event* event);
+  void WatchPictures(bool drawn);
   bool Translate(Event* event);
   bool TranslateFinished(Event* event);
 
@@ -107,6 +110,7 @@ class LiveSession {
   TimePoint start_;
   int ahead_ = 1;
   int64_t next_index_ = 0;
+  int64_t undrawn_ = 0;  // frames in a row, up to now
   std::deque<Utterance> utterances_;
   std::deque<Segment> segments_;
   std::deque<Event> notices_;

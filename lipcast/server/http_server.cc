@@ -1,8 +1,10 @@
 #include "lipcast/server/http_server.h"
 
+#include <netinet/tcp.h>
 #include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/beast/core/error.hpp>
+
 #include <thread>
 #include <utility>
 
@@ -15,6 +17,7 @@ namespace asio = boost::asio;
 namespace beast = boost::beast;
 using tcp = asio::ip::tcp;
 
+constexpr int kMaxUnsentBytes = 256 << 10;
 constexpr int kMaxConnections = 1024;
 constexpr auto kAfterFailure = std::chrono::milliseconds(100);  // out of descriptors, mostly
 
@@ -59,6 +62,10 @@ struct HttpServer::State {
       if (*hall.connections < kMaxConnections) {
         beast::error_code ignored;
         socket.set_option(tcp::no_delay(true), ignored);
+        // What waits for a slow client waits with us, where a late picture can be left out.
+        const int unsent_bytes = kMaxUnsentBytes;
+        ::setsockopt(socket.native_handle(), IPPROTO_TCP, TCP_NOTSENT_LOWAT, &unsent_bytes,
+                     sizeof unsent_bytes);
         ++*hall.connections;
         std::shared_ptr<const void> place(nullptr, [count = hall.connections](auto) { --*count; });
         std::make_shared<HttpConnection>(

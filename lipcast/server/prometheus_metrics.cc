@@ -54,6 +54,7 @@ constexpr KnownMetric kKnown[] = {
     {"sessions_opened_total", kCounter, "Sessions opened"},
     {"sessions_refused_total", kCounter, "Sessions refused, by reason", "reason=draining|failed|headroom|invalid|limit|not_found|rate"},
     {"slowest_session_ratio", kGauge, "Of the live session with fewest: frames ready in time to frames due, over 5 s"},
+    {"sound_rate_warnings_total", kCounter, "Sessions whose sound came steadily at another rate than its format says"},
     {"stage_seconds", kHistogram, "Time of one call, by stage from audio to encoded frame", kStages},
     {"target_frames_per_second", kGauge, "Frames a second that the rates of all live sessions ask for, over 5 s"},
     {"threads", kGauge, "Threads of the process"},

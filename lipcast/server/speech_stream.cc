@@ -1,5 +1,7 @@
 #include "lipcast/server/speech_stream.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <utility>
 
@@ -8,6 +10,9 @@ namespace {
 
 /// From the opening to frame 0 of a live stream: the workers may be at another's frame.
 constexpr auto kOpening = std::chrono::milliseconds(100);
+/// Sound that may wait in a live stream, if that is more than LiveOptions says: what is sent behind
+/// sound that finds no room, a clear too, is not read until it has some.
+constexpr double kSoundWaitingBytes = 16 << 20;
 
 std::span<const std::byte> BytesOf(const std::string& text) {
   return std::as_bytes(std::span(text.data(), text.size()));
@@ -45,9 +50,14 @@ Result<std::shared_ptr<SpeechStream>> SpeechStream::Create(
   };
   const auto& avatar = stream->lease_.avatar();
   if (options.live) {
+    const double bytes_per_second = static_cast<double>(session.format.rate_hz) *
+                                    static_cast<double>(session.format.frame_bytes());
+    pipeline::LiveOptions live;
+    live.max_waiting_s = std::max(live.max_waiting_s, kSoundWaitingBytes / bytes_per_second);
     LC_ASSIGN_OR_RETURN(stream->live_,
-                        pipeline::LiveSession::Create(*place.engine, avatar, session, {},
+                        pipeline::LiveSession::Create(*place.engine, avatar, session, live,
                                                       place.clock->Now() + kOpening));
+    stream->arrival_.emplace(bytes_per_second);
   } else {
     LC_ASSIGN_OR_RETURN(stream->session_, place.engine->Open(avatar, session));
   }
@@ -133,8 +143,22 @@ void SpeechStream::Push(StreamRequest request) {
     self->request_ = std::move(request);
     self->request_at_ = 0;
     self->last_said_ = self->place_.clock->Now();
+    self->WatchArrival();
     self->Pump();
   });
+}
+
+/// Sound that comes by another clock than its format says is played at the wrong speed: say so.
+void SpeechStream::WatchArrival() {
+  if (!arrival_ || request_->kind != StreamRequest::Kind::kAudio) return;
+  const auto factor = arrival_->Heard(pushed_, request_->audio.size());
+  if (!factor) return;
+  const auto& format = options_.session.format;
+  record_->SoundAtAnotherRate(*factor);
+  Warn(fmt::format(
+      "the sound comes at {:.2f} times the rate of its format ({} Hz, {} channel{}): are "
+      "rate and channels right?",
+      *factor, format.rate_hz, format.channels, format.channels == 1 ? "" : "s"));
 }
 
 void SpeechStream::Cancel(Status why) {

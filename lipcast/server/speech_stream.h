@@ -17,6 +17,7 @@
 #include "lipcast/pipeline/live_session.h"
 #include "lipcast/pipeline/session.h"
 #include "lipcast/server/admission.h"
+#include "lipcast/server/arrival_watch.h"
 #include "lipcast/server/avatar_registry.h"
 #include "lipcast/server/event_loop.h"
 #include "lipcast/server/picture_encoder.h"
@@ -152,6 +153,7 @@ class SpeechStream : public std::enable_shared_from_this<SpeechStream> {
   void Tell(StreamEvent event);
   void Warn(std::string message);
   void End(Status why);
+  void WatchArrival();
   void WatchIdle();
 
   // On a worker.
@@ -175,6 +177,7 @@ class SpeechStream : public std::enable_shared_from_this<SpeechStream> {
   std::shared_ptr<StreamListener> listener_;  // the loop's
   std::optional<StreamRequest> request_;      // the loop's
   size_t request_at_ = 0;                     // the loop's: bytes taken of its audio
+  std::optional<ArrivalWatch> arrival_;       // the loop's; live only
   bool closed_ = false, ended_ = false;       // the loop's
   TimePoint pushed_{};                        // the loop's: the request's arrival
   WorkMeter meter_;                           // the loop's

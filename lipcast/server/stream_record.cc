@@ -201,6 +201,14 @@ void StreamRecord::ReaderIsSlow(size_t waiting) {
             {{"session", id_}, {"avatar", facts_.avatar}, {"waiting", std::to_string(waiting)}});
 }
 
+void StreamRecord::SoundAtAnotherRate(double factor) {
+  metrics().Count("sound_rate_warnings_total", 1);
+  log().Log(LogLevel::kWarning, "sound_rate",
+            {{"session", id_},
+             {"rate_hz", std::to_string(facts_.rate_hz)},
+             {"factor", std::to_string(factor)}});
+}
+
 void StreamRecord::Encoded(const Status& status, TimePoint due) {
   metrics().Observe("frame_seconds", Seconds(Now() - due));
   if (status.ok()) return;

@@ -106,6 +106,9 @@ class StreamRecord {
   /// The picture stays away, as the reader is too far behind.
   void ReaderIsSlow(size_t waiting);
 
+  /// Steadily, `factor` times as fast as its format says; told once.
+  void SoundAtAnotherRate(double factor);
+
   /// On a worker. `due` as given to TookFrame.
   void Encoded(const Status& status, TimePoint due);
   /// On the reader's thread: a frame goes out; `left` wait behind it.
