@@ -178,6 +178,7 @@ def barge_ins(speaker: Speaker, first_utterance: int) -> list[float]:
 
 def crowd(server, wire, avatar: str, audio: bytes, rate: int, seconds: float) -> dict:
     """As many as it lets in, all speaking."""
+    assert served.wait_until(lambda: server.metric("sessions") == 0)
     speakers: list[Speaker] = []
     refusal = ""
     while not refusal and len(speakers) < 200:
