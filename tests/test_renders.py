@@ -14,16 +14,16 @@ from tests.served import frames_of, pcm, rendered_jpegs, serving, wait_until
 PIECE = 50_000
 
 
-def requests_of(messages, audio, **opening):
+def requests_of(messages, sound, **opening):
     opening.setdefault("avatar", "demo")
     yield messages.RenderRequest(open=messages.RenderOpen(**opening))
-    for at in range(0, len(audio), PIECE):
-        yield messages.RenderRequest(audio=audio[at : at + PIECE])
+    for at in range(0, len(sound), PIECE):
+        yield messages.RenderRequest(audio=sound[at : at + PIECE])
 
 
-def render(server, wire, audio, timeout=240, **opening):
+def render(server, wire, sound, timeout=240, **opening):
     stub = wire[1].SpeechStub(server.channel)
-    return list(stub.Render(requests_of(wire[0], audio, **opening), timeout=timeout))
+    return list(stub.Render(requests_of(wire[0], sound, **opening), timeout=timeout))
 
 
 def kinds_of(responses):
