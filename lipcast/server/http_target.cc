@@ -79,7 +79,8 @@ Status ReadQuery(std::string_view text, HttpTarget* target) {
                         Decode(pair.substr(std::min(equals + 1, pair.size())), true));
     if (name.empty()) return Refuse(pair, "want name=value");
     if (target->query.size() == kMaxQuery) return Refuse(name, "too many parameters");
-    if (!target->query.emplace(name, std::move(value)).second) return Refuse(name, "stands twice");
+    if (!target->query.emplace(name, std::move(value)).second)
+      return Refuse(name, "stands twice, want it once");
   }
   return {};
 }
