@@ -120,6 +120,14 @@ std::vector<HttpRoute> Server::PagesOf(State& state) {
     route.open = open;
     return route;
   };
+  HttpRoute tokens{
+      "POST", "/v1/session-tokens", AnswerAtOnce([&state](const HttpCall&) {
+        const auto token = state.access.IssueSessionToken();
+        if (!token.ok()) return FailureAnswer(token.status());
+        return JsonAnswer(fmt::format("{{\"token\": \"{}\", \"expires_in_seconds\": {}}}\n", *token,
+                                      AccessControl::kSessionTokenLife.count()));
+      }),
+      HttpBody::kJson};
   return {
       page("/healthz", true,
            [] {
@@ -130,7 +138,7 @@ std::vector<HttpRoute> Server::PagesOf(State& state) {
              return state.admission.draining() ? HttpAnswer{503, "text/plain", "draining\n", {}}
                                                : HttpAnswer{200, "text/plain", "ready\n", {}};
            }),
-      page("/metrics", false, [&state] {
+      std::move(tokens), page("/metrics", false, [&state] {
         state.Sample();
         return HttpAnswer{
             200, std::string(PrometheusMetrics::kContentType), state.parts.metrics->Render(), {}};
