@@ -71,7 +71,8 @@ class Credentials final : public grpc::ServerCredentials {
     if (!files) return GRPC_SSL_CERTIFICATE_CONFIG_RELOAD_UNCHANGED;
     const grpc_ssl_pem_key_cert_pair pair{files->key.c_str(), files->certificate_chain.c_str()};
     *config = grpc_ssl_server_certificate_config_create(
-        files->client_ca.empty() ? nullptr : files->client_ca.c_str(), &pair, 1);
+        // Wanted also where no client is asked for a certificate; then any will do.
+        (files->client_ca.empty() ? files->certificate_chain : files->client_ca).c_str(), &pair, 1);
     return GRPC_SSL_CERTIFICATE_CONFIG_RELOAD_NEW;
   }
 
