@@ -28,7 +28,7 @@ double EncodingFactor(PictureCodec codec) {
       return 0.2;
     case PictureCodec::kH264AnnexB:
     case PictureCodec::kH264Avcc:
-      return 3;
+      return 2;
   }
   return 1;
 }
