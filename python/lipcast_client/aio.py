@@ -151,7 +151,7 @@ class Session:
         return clearing.answer
 
     def request_key_frame(self) -> None:
-        """H.264: the next frame can be decoded by itself. Other formats refuse it, and the session ends."""
+        """H.264: one of the next frames can be decoded by itself. Other pictures always can."""
         self._core.request_key_frame()
         self._notify()
 
@@ -404,7 +404,8 @@ class AsyncClient:
         return values.info_of(await self._unary("Server", "GetInfo", _wire.message("GetInfoRequest")()))
 
     async def health(self, service: str = "") -> bool:
-        """Whether it takes new sessions: the server, or one service of it (NotFound for another)."""
+        """Whether it serves: the server ("": takes new sessions), a service or an avatar of it, by
+        the names of grpc.health.v1 (docs/protocol.md). NotFound for another."""
         answer = await self._call(_wire.health_stub(self._channel), _wire.HealthCheckRequest(service=service))
         return bool(answer.status == 1)
 
