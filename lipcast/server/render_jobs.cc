@@ -209,6 +209,7 @@ Status RenderJobs::Remove(const std::string& id) {
   const std::lock_guard lock(mu_);
   LC_ASSIGN_OR_RETURN(const JobPtr job, Find(id));
   Cancel(*job, Status(Code::kCancelled, "the render was removed"));
+  job->file.reset();  // now: its runner may hold the job a moment longer
   jobs_.erase(id);
   return {};
 }
