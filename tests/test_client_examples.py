@@ -71,14 +71,7 @@ def test_barge_in_stops_the_old_and_speaks_the_new(server, short):
 
 
 def test_render_mp4_writes_the_servers_file(server, short, tmp_path):
-    """Where docs/protocol.md says that Render is not there yet, the example says so and leaves no file."""
     out = tmp_path / "out.mp4"
-    page = (lab.ROOT / "docs/protocol.md").read_text("utf-8")
-    if "Not there yet: `Speech.Render`" in page:
-        said = run(server, "render_mp4.py", short, "-o", out, ok=False)
-        assert "short.wav: unimplemented (UNIMPLEMENTED)" in said
-        assert list(tmp_path.iterdir()) == []
-        return
     said = run(server, "render_mp4.py", short, "-o", out)
     assert re.search(r"75 frames in [\d.]+ s by cpu", said)
     check_mp4(out, 75)
