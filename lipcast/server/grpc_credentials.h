@@ -35,7 +35,8 @@ class TlsSource {
 
 /// How one port takes its connections: in the clear, or by TLS 1.2 and above where `tls` is given,
 /// with client certificates where there is a CA for them. Every call on it, reflection included,
-/// passes `access`; only grpc.health.v1 is open. Both outlive the server.
+/// passes `access`; only grpc.health.v1 is open. Both outlive the server,
+/// and so must what is returned: gRPC asks it at each handshake, but does not hold it.
 /// gRPC's own C++ credentials look at tokens under TLS only; these stand on its C API.
 std::shared_ptr<grpc::ServerCredentials> GuardedCredentials(AccessControl& access,
                                                             const TlsSource* tls,

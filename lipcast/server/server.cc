@@ -101,6 +101,7 @@ struct Server::State {
   SpeechHost host;
   AccessControl access;
   TlsSource tls;
+  std::vector<std::shared_ptr<grpc::ServerCredentials>> credentials;  // gRPC keeps none of them
   GrpcSpeechService speech;
   GrpcAvatarsService avatars;
   GrpcCompatService compat;
@@ -204,8 +205,9 @@ Result<std::unique_ptr<Server>> Server::Start(const ServerConfig& config,
   const bool secure = secrets.tls.has_value();
   if (secure) state->tls.Set(*secrets.tls);
   const auto credentials = [&] {  // of each port its own: each keeps count of new certificates
-    return GuardedCredentials(state->access, secure ? &state->tls : nullptr,
-                              secure && !secrets.tls->client_ca.empty());
+    state->credentials.push_back(GuardedCredentials(state->access, secure ? &state->tls : nullptr,
+                                                    secure && !secrets.tls->client_ca.empty()));
+    return state->credentials.back();
   };
   builder.AddListeningPort(address, credentials(), &state->grpc_port);
   int compat_port = -1;  // unless one is wanted
