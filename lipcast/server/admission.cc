@@ -23,7 +23,6 @@ Result<std::unique_ptr<Admission::Ticket>> Admission::Reserve() {
                   fmt::format("{} sessions are open, the limit; try again later", sessions_));
   }
   ++sessions_;
-  metrics_.Gauge("sessions{state=\"live\"}", sessions_);
   return std::unique_ptr<Ticket>(new Ticket(*this));
 }
 

@@ -201,6 +201,7 @@ class RenderCall final : public grpc::ServerBidiReactor<v1::RenderRequest, v1::R
         TimePoint{}, [link = link_, work = work_, order = *order_, &host = *place_.host](int) {
           auto stream = Contain([&]() -> Result<std::shared_ptr<SpeechStream>> {
             StreamOptions options = order.stream;
+            options.interface = "grpc";
             LC_ASSIGN_OR_RETURN(work->reader, OpenRenderSound(work->sound));
             options.session.format = work->reader->format();
             return host.Open(order.avatar, options);
