@@ -259,7 +259,8 @@ void HttpConnection::StartBody(uint64_t limit) {
 }
 
 void HttpConnection::ReadBody() {
-  piece_.resize(kPieceBytes);
+  const uint64_t have = call_.file ? call_.file->bytes() : call_.body.size();
+  piece_.resize(std::min<uint64_t>(kPieceBytes, body_limit_ - have + 1));  // one over is enough
   auto& body = parser_->get().body();
   body.data = piece_.data();
   body.size = piece_.size();
@@ -272,7 +273,7 @@ void HttpConnection::ReadBody() {
                      } else if (error == beast::error::timeout) {
                        self->Gone();
                      } else if (!error) {
-                       self->piece_.resize(kPieceBytes - self->parser_->get().body().size);
+                       self->piece_.resize(self->piece_.size() - self->parser_->get().body().size);
                        self->OnBody();
                      }
                    });
