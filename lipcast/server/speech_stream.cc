@@ -253,15 +253,15 @@ Result<bool> SpeechStream::Clear() {
   if (!MayAnswer()) return false;
   const auto point = live_ ? live_->Clear() : session_->Clear();
   if (!point.ok()) return point.status();
-  int muted = 0;
-  const auto shown = CutWaiting(&muted).value_or(*point);
+  const Cut cut = CutWaiting();
+  const pipeline::ClearPoint shown = cut.point.value_or(*point);
   StreamEvent cleared;
   cleared.kind = StreamEvent::Kind::kCleared;
   cleared.request = request_->request;
   cleared.utterance = shown.utterance;
   cleared.played_samples = shown.played_samples;
   Tell(std::move(cleared));
-  record_->Cleared(shown, request_->reason, muted, pushed_);
+  record_->Cleared(shown, request_->reason, cut.frames, pushed_);
   return true;
 }
 

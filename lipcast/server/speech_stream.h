@@ -144,7 +144,12 @@ class SpeechStream : public std::enable_shared_from_this<SpeechStream> {
   Result<bool> Apply();
   bool MayAnswer();
   Result<bool> Clear();
-  std::optional<pipeline::ClearPoint> CutWaiting(int* muted);
+  /// What a clear did to the frames that wait for the client.
+  struct Cut {
+    std::optional<pipeline::ClearPoint> point;  ///< where, if any was of speech
+    int frames = 0;                             ///< that lost their picture
+  };
+  Cut CutWaiting();
   Out SilentRepeat(const StreamEvent& frame) const;
   bool TakeEvents();
   void Handle(pipeline::Event& event, TimePoint due);

@@ -152,9 +152,9 @@ void SpeechStream::End(Status why) {
 
 // ---------------------------------------------------------------- a clear
 
-/// Frames of speech that wait for the client, but one, become silent repeats. Where that was.
-std::optional<pipeline::ClearPoint> SpeechStream::CutWaiting(int* muted) {
-  std::optional<pipeline::ClearPoint> point;
+/// Frames of speech that wait for the client, but one, become silent repeats.
+SpeechStream::Cut SpeechStream::CutWaiting() {
+  Cut cut;
   bool first = true;
   bool broken = false;  // a picture before this one was encoded and will not be sent
   const std::lock_guard lock(mu_);
@@ -164,20 +164,21 @@ std::optional<pipeline::ClearPoint> SpeechStream::CutWaiting(int* muted) {
     if (event.kind != StreamEvent::Kind::kFrame) continue;
     if (event.utterance != 0 && !std::exchange(first, false)) {
       broken |= encoder_->in_order() && !event.repeated;
-      if (!point) point = {event.utterance, event.played_samples};
+      ++cut.frames;
+      if (!cut.point) cut.point = {event.utterance, event.played_samples};
       cut_.try_emplace(event.utterance, event.played_samples);
-      ++*muted;
       one->lost = true;
       one = std::make_shared<Out>(SilentRepeat(event));
     } else if (broken && one->ready() && event.key_frame) {
       broken = false;
     } else if (broken) {
+      if (!event.repeated && !one->lost) ++cut.frames;
       one->lost = true;
       Complete(one.get(), 0);
     }
   }
   key_frame_wanted_ |= broken;
-  return point;
+  return cut;
 }
 
 SpeechStream::Out SpeechStream::SilentRepeat(const StreamEvent& frame) const {

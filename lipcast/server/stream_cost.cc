@@ -94,7 +94,8 @@ double StartCost(const AvatarCost& cost, const pipeline::LoadedAvatar& avatar,
   if (width != manifest.width || height != manifest.height) {
     draw += cost.jpeg_seconds_per_pixel * pixels;
   }
-  const double encode = cost.jpeg_seconds_per_pixel * pixels * EncodingFactor(options.picture.codec);
+  const double encode =
+      cost.jpeg_seconds_per_pixel * pixels * EncodingFactor(options.picture.codec);
   return std::min(fps, changes) * draw + fps * encode;
 }
 
