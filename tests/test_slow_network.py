@@ -115,7 +115,7 @@ def test_sound_at_another_rate_than_declared_is_said(server, wire):
         opening.audio.rate_hz = 24000
         yield messages.SpeakRequest(open=opening)
         start = time.monotonic()
-        for i in range(300):
+        for i in range(500):
             chunk = messages.AudioChunk(utterance=1, data=bytes(2 * 960))
             yield messages.SpeakRequest(audio=chunk)
             time.sleep(max(0, start + (i + 1) * 0.02 - time.monotonic()))

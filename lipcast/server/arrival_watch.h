@@ -21,7 +21,7 @@ class ArrivalWatch {
   std::optional<double> Heard(TimePoint now, size_t bytes);
 
  private:
-  static constexpr int kWindows = 4;  // of a second
+  static constexpr int kWindows = 8;  // of a second
 
   const double bytes_per_second_;
   std::array<double, kWindows> ratios_{};
