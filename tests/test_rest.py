@@ -85,7 +85,7 @@ def test_the_openapi_document_is_valid_and_names_what_the_server_has(server):
         if not path.name.endswith("_test.cc")
     )
     paths = set(
-        re.findall(r'"(/(?:v1/[\w/{}.]*[\w}]|\w+z|metrics|openapi.json))"', sources)
+        re.findall(r'"(/(?:v1/[\w/{}.-]*[\w}]|\w+z|metrics|openapi.json))"', sources)
     )
     assert set(document["paths"]) == paths - {"/v1/speak"}
 

@@ -28,15 +28,17 @@ class ThinSocket:
         head, self.unread = self.unread.split(b"\r\n\r\n", 1)
         assert b" 101 " in head, head
 
-    def send(self, data):
+    def send(self, data, kind=0x82):
         mask = os.urandom(4)
         masked = bytes(byte ^ mask[i % 4] for i, byte in enumerate(data))
         assert len(data) < 126
-        self.socket.sendall(bytes([0x82, 0x80 | len(data)]) + mask + masked)
+        self.socket.sendall(bytes([kind, 0x80 | len(data)]) + mask + masked)
 
     def read(self, limit):
         """Up to `limit` bytes from the network; the messages that are whole by now."""
-        self.unread += self.socket.recv(limit)
+        data = self.socket.recv(limit)
+        assert data, "the server closed the connection"
+        self.unread += data
         messages, at = [], 0
         while len(self.unread) >= at + 10:
             size, begin = self.unread[at + 1], at + 2
@@ -48,6 +50,8 @@ class ThinSocket:
                 break
             if self.unread[at] == 0x82:
                 messages.append(self.unread[begin : begin + size])
+            elif self.unread[at] == 0x89:  # a ping wants its pong
+                self.send(self.unread[begin : begin + size], 0x8A)
             at = begin + size
         self.unread = self.unread[at:]
         return messages

@@ -57,7 +57,7 @@ struct Work {
   RenderSound sound;
   std::unique_ptr<audio::AudioReader> reader;
   std::weak_ptr<SpeechStream> stream;  // which holds its listener, which holds this
-  bool ended = false;
+  bool ended = false, closed = false;
 
   Status Append(const RenderPlace& place, const std::string& bytes) {
     if (!sound.file) {
@@ -88,8 +88,10 @@ struct Work {
       ended = bytes.empty();
       request.kind = ended ? StreamRequest::Kind::kEnd : StreamRequest::Kind::kAudio;
       request.audio = std::move(bytes);
-    } else {
+    } else if (!std::exchange(closed, true)) {
       request.kind = StreamRequest::Kind::kClose;
+    } else {
+      return;
     }
     alive->Push(std::move(request));
   }
@@ -326,6 +328,7 @@ class RenderCall final : public grpc::ServerBidiReactor<v1::RenderRequest, v1::R
         [&jobs = *place_.jobs, id = *job_, at = file_at_]() -> Result<std::string> {
           LC_ASSIGN_OR_RETURN(const auto file, jobs.File(id));
           std::ifstream in(file->path(), std::ios::binary);
+          if (!in.is_open()) return Status(Code::kInternal, "the file cannot be opened again");
           std::string piece(kPieceBytes, '\0');
           in.seekg(at);
           in.read(piece.data(), static_cast<std::streamsize>(piece.size()));

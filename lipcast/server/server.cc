@@ -32,6 +32,11 @@
 namespace lipcast::server {
 namespace {
 
+/// An IPv6 address stands in brackets before its port.
+std::string HostInAddress(const std::string& host) {
+  return host.find(':') == std::string::npos ? host : "[" + host + "]";
+}
+
 constexpr auto kGoodbye = std::chrono::seconds(2);
 constexpr const char* kServices[] = {"", "lipcast.v1.Speech", "lipcast.v1.Avatars",
                                      "lipcast.v1.Server", "monolithic.MonolithicService"};
@@ -201,7 +206,8 @@ Result<std::unique_ptr<Server>> Server::Start(const ServerConfig& config,
   grpc::EnableDefaultHealthCheckService(true);
   grpc::reflection::InitProtoReflectionServerBuilderPlugin();
   grpc::ServerBuilder builder;
-  const std::string address = fmt::format("{}:{}", config.host, config.grpc_port);
+  const std::string host = HostInAddress(config.host);
+  const std::string address = fmt::format("{}:{}", host, config.grpc_port);
   const bool secure = secrets.tls.has_value();
   if (secure) state->tls.Set(*secrets.tls);
   const auto credentials = [&] {  // of each port its own: each keeps count of new certificates
@@ -211,7 +217,7 @@ Result<std::unique_ptr<Server>> Server::Start(const ServerConfig& config,
   };
   builder.AddListeningPort(address, credentials(), &state->grpc_port);
   int compat_port = -1;  // unless one is wanted
-  const std::string compat_address = fmt::format("{}:{}", config.host, config.compat_port);
+  const std::string compat_address = fmt::format("{}:{}", host, config.compat_port);
   if (config.compat_port != 0) {
     builder.AddListeningPort(compat_address, credentials(), &compat_port);
   }
@@ -258,8 +264,9 @@ Result<std::unique_ptr<Server>> Server::Start(const ServerConfig& config,
         std::move(socket), std::move(request), raw->host,
         {raw->config.jpeg_quality, static_cast<size_t>(raw->config.max_message_bytes)});
   };
-  LC_ASSIGN_OR_RETURN(state->http, HttpServer::Listen(std::move(http)));
-  return std::unique_ptr<Server>(new Server(std::move(state)));
+  std::unique_ptr<Server> server(new Server(std::move(state)));  // from here on its end has a limit
+  LC_ASSIGN_OR_RETURN(server->state_->http, HttpServer::Listen(std::move(http)));
+  return server;
 }
 
 Server::~Server() {
@@ -306,8 +313,8 @@ std::string Server::Greeting() const {
   const bool secure = !state.config.tls_certificate.empty();
   std::string text =
       fmt::format("grpc  {}:{}{}\nhttp  {}://{}:{}/healthz /readyz /metrics, WebSocket /v1/speak\n",
-                  state.config.host, grpc_port(), secure ? " (TLS)" : "", secure ? "https" : "http",
-                  state.config.host, http_port());
+                  HostInAddress(state.config.host), grpc_port(), secure ? " (TLS)" : "",
+                  secure ? "https" : "http", HostInAddress(state.config.host), http_port());
   const double headroom = state.admission.report().headroom;  // nobody is there yet
   for (const std::string& name : state.loaded) {
     const auto entry = state_->registry.Get(name);

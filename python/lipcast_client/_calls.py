@@ -99,6 +99,7 @@ class Upload:
             open_.avatar, open_.mp4, open_.start_frame = avatar, True, start_frame
             open_.idle, open_.crf = idle.value, crf
             values.fill_video(open_.video, video)
+            open_.video.ClearField("format")  # an MP4 has its own
             if audio is not None:
                 values.fill_audio(open_.audio, audio)
         except (TypeError, ValueError) as error:
