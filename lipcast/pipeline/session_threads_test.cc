@@ -282,6 +282,7 @@ Outcome Show(FakeModel generator, FakeModel encoder = DetailEncoder()) {
     outcome.source_shown &= HashOf(frame.picture) == HashOf(source->view());
   });
   outcome.counts = session->counts();
+  session.reset();  // a worker may still be at the end of the last frames
   outcome.metric = stage.metrics().count("not_finite_frames_total");
   return outcome;
 }
