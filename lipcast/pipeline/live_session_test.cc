@@ -86,6 +86,7 @@ class Show {
   std::vector<std::string> log_;
   std::vector<Shown> frames_;
   std::vector<int64_t> undrawn_;
+  bool keeps_sound_ = true;  // a day of it is 7.6 GB
 
  private:
   void WaitUntilDrawn() {
@@ -108,6 +109,7 @@ class Show {
     } else {
       frames_.push_back(Describe(frame));
     }
+    if (!keeps_sound_) return;
     auto& sound = sound_of_[frame.utterance];
     sound.insert(sound.end(), frame.sound.begin(), frame.sound.end());
   }
@@ -411,6 +413,7 @@ TEST(LiveSession, ADayOfSpeechAndSilenceHasNoSkew) {
   options.format.rate_hz = 44100;
   options.fps = Rational{1, 1};
   Show show(options);
+  show.keeps_sound_ = false;
   Walk(show, 77, 24 * 3600);
   size_t bytes = 0;
   for (size_t i = 0; i < show.frames_.size(); ++i) {
