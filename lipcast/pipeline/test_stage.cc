@@ -191,7 +191,7 @@ std::unique_ptr<Session> TestStage::Open(std::shared_ptr<const LoadedAvatar> ava
 Watchdog::Watchdog()
     : thread_([this, test = testing::UnitTest::GetInstance()->current_test_info()->name()] {
         std::unique_lock lock(mu_);
-        if (changed_.wait_for(lock, std::chrono::minutes(2), [&] { return over_; })) return;
+        if (changed_.wait_for(lock, std::chrono::minutes(4), [&] { return over_; })) return;
         std::fprintf(stderr, "%s hangs\n", test);
         std::abort();
       }) {}

@@ -83,7 +83,7 @@ class TestStage {
   std::unique_ptr<Engine> engine_;
 };
 
-/// Ends the process when it is still there after two minutes: a test that hangs has failed.
+/// Ends the process when it is still there after four minutes: a test that hangs has failed.
 class Watchdog {
  public:
   Watchdog();
