@@ -17,6 +17,7 @@ namespace {
 
 constexpr size_t kMinTokenBytes = 16, kMaxTokenBytes = 4096;
 constexpr size_t kMaxTokens = 10'000;
+constexpr size_t kSessionTokenBytes = 32;
 constexpr double kMinute = 60;
 
 std::array<uint8_t, 32> SumOf(std::string_view token) {
@@ -37,10 +38,8 @@ std::string_view BearerOf(std::string_view header) {
   for (size_t i = 0; i < kScheme.size(); ++i) {
     if (std::tolower(static_cast<unsigned char>(header[i])) != kScheme[i]) return {};
   }
-  header.remove_prefix(header.find_first_not_of(' ', kScheme.size()) == std::string_view::npos
-                           ? header.size()
-                           : header.find_first_not_of(' ', kScheme.size()));
-  return header;
+  const size_t token = header.find_first_not_of(' ', kScheme.size());
+  return token == std::string_view::npos ? std::string_view() : header.substr(token);
 }
 
 /// A line without its comment and the blanks around it.
@@ -147,11 +146,7 @@ Status AccessControl::CheckLocked(bool good, std::string_view address, std::stri
 }
 
 Result<std::string> AccessControl::IssueSessionToken() {
-  std::array<uint8_t, 32> bytes{};
-  if (RAND_bytes(bytes.data(), bytes.size()) != 1) {
-    return Status(Code::kInternal, "no random bytes are to be had");
-  }
-  std::string token = fmt::format("{:02x}", fmt::join(bytes, ""));
+  LC_ASSIGN_OR_RETURN(std::string token, RandomHex(kSessionTokenBytes));
   const std::lock_guard lock(mu_);
   const TimePoint now = clock_.Now();
   std::erase_if(sessions_, [&](const auto& one) { return one.second <= now; });
@@ -167,6 +162,14 @@ Status AccessControl::AllowOpen(std::string_view address) {
   if (opens_.Take(RateKeyOf(address))) return {};
   metrics_.Count("sessions_refused_total{reason=\"rate\"}", 1);
   return Status(Code::kResourceExhausted, "too many sessions opened from this address; try later");
+}
+
+Result<std::string> RandomHex(size_t bytes) {
+  std::vector<uint8_t> random(bytes);
+  if (RAND_bytes(random.data(), static_cast<int>(bytes)) != 1) {
+    return Status(Code::kInternal, "no random bytes are to be had");
+  }
+  return fmt::format("{:02x}", fmt::join(random, ""));
 }
 
 std::string AddressOfPeer(std::string_view peer) {

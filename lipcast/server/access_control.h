@@ -74,6 +74,9 @@ class AccessControl {
   std::map<std::string, TimePoint> sessions_;  // guarded by mu_: ends by the sum of the token
 };
 
+/// So many random bytes in hexadecimal digits, for what nobody may guess.
+Result<std::string> RandomHex(size_t bytes);
+
 /// "10.0.0.1" of gRPC's "ipv4:10.0.0.1:5000"; IPv6 without brackets; else as it is.
 std::string AddressOfPeer(std::string_view peer);
 

@@ -5,10 +5,10 @@
 
 #include <deque>
 #include <fstream>
-#include <functional>
 #include <mutex>
 #include <utility>
 
+#include "lipcast/server/grpc_call_link.h"
 #include "lipcast/server/grpc_messages.h"
 
 namespace lipcast::server {
@@ -105,24 +105,14 @@ class RenderCall final : public grpc::ServerBidiReactor<v1::RenderRequest, v1::R
   }
 
  private:
-  /// What may reach the call after its end.
   class Link final : public StreamListener,
                      public RenderListener,
+                     public CallLink<RenderCall>,
                      public std::enable_shared_from_this<Link> {
    public:
-    Link(RenderCall* call, SpeechHost& host) : host_(host), call_(call) {}
+    Link(RenderCall* call, SpeechHost& host) : CallLink(call), host_(host) {}
     const std::shared_ptr<Work>& work() const { return work_; }
 
-    /// False: the call is over.
-    bool Use(const std::function<void(RenderCall&)>& use) {
-      const std::lock_guard lock(mu_);
-      if (call_ != nullptr) use(*call_);
-      return call_ != nullptr;
-    }
-    void Cut() {
-      const std::lock_guard lock(mu_);
-      call_ = nullptr;
-    }
     void OnOutput() override {
       Use([](RenderCall& call) { call.Advance(); });
     }
@@ -139,8 +129,6 @@ class RenderCall final : public grpc::ServerBidiReactor<v1::RenderRequest, v1::R
    private:
     SpeechHost& host_;
     const std::shared_ptr<Work> work_ = std::make_shared<Work>();
-    std::mutex mu_;
-    RenderCall* call_;  // guarded by mu_
   };
 
   /// On a slow thread; what it returns is for the call, if that is still there.
@@ -395,10 +383,6 @@ class RenderCall final : public grpc::ServerBidiReactor<v1::RenderRequest, v1::R
     if (ok) AdvanceLocked();
   }
 
-  void Fail(const Status& why) {
-    const std::lock_guard lock(mu_);
-    FinishLocked(why);
-  }
   void FinishLocked(const Status& why) {
     if (std::exchange(finished_, true)) return;
     Finish(ToWire(why));

@@ -6,6 +6,7 @@
 #include <mutex>
 #include <utility>
 
+#include "lipcast/server/grpc_call_link.h"
 #include "lipcast/server/grpc_messages.h"
 
 namespace lipcast::server {
@@ -27,33 +28,21 @@ class SpeakCall final : public grpc::ServerBidiReactor<v1::SpeakRequest, v1::Spe
   }
 
  private:
-  class Link final : public StreamListener {
+  class Link final : public StreamListener, public CallLink<SpeakCall> {
    public:
-    explicit Link(SpeakCall* call) : call_(call) {}
+    using CallLink::CallLink;
     void OnOutput() override {
-      const std::lock_guard lock(mu_);
-      if (call_ != nullptr) call_->Write();
+      Use([](SpeakCall& call) { call.Write(); });
     }
     void OnAccepted() override {
-      const std::lock_guard lock(mu_);
-      if (call_ != nullptr) call_->Read();
+      Use([](SpeakCall& call) { call.Read(); });
     }
     void Opened(Result<std::shared_ptr<SpeechStream>> stream) {
-      const std::lock_guard lock(mu_);
-      if (call_ != nullptr) {
-        call_->SetStream(std::move(stream));
-      } else if (stream.ok()) {
+      const bool there = Use([&](SpeakCall& call) { call.SetStream(std::move(stream)); });
+      if (!there && stream.ok()) {
         (*stream)->Cancel(Status(Code::kCancelled, "the client left"));
       }
     }
-    void Cut() {
-      const std::lock_guard lock(mu_);
-      call_ = nullptr;
-    }
-
-   private:
-    std::mutex mu_;
-    SpeakCall* call_;  // guarded by mu_
   };
 
   void OnReadDone(bool ok) override {

@@ -1,37 +1,23 @@
 #include "lipcast/server/render_jobs.h"
 
 #include <fcntl.h>
-#include <sys/random.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <array>
 #include <utility>
 
 #include "lipcast/audio/raw_reader.h"
 #include "lipcast/media/libav_audio_reader.h"
 #include "lipcast/media/temp_file.h"
+#include "lipcast/server/access_control.h"
 
 namespace lipcast::server {
 namespace {
 
 constexpr int kNice = 10;
+constexpr size_t kIdBytes = 16;
 constexpr auto kTellInterval = std::chrono::milliseconds(100);
-
-Result<std::string> NewId() {
-  std::array<unsigned char, 16> bytes;
-  if (::getrandom(bytes.data(), bytes.size(), 0) != static_cast<ssize_t>(bytes.size())) {
-    return media::ErrnoStatus(errno, "random numbers");
-  }
-  constexpr char kHex[] = "0123456789abcdef";
-  std::string id;
-  for (const unsigned char byte : bytes) {
-    id.push_back(kHex[byte >> 4]);
-    id.push_back(kHex[byte & 15]);
-  }
-  return id;
-}
 
 int64_t UnixSeconds() {
   return std::chrono::system_clock::to_time_t(std::chrono::system_clock::now());
@@ -112,6 +98,11 @@ Result<std::unique_ptr<audio::AudioReader>> OpenRenderSound(const RenderSound& s
   return UploadReader::Open(sound);
 }
 
+const char* RenderStateName(RenderState state) {
+  constexpr const char* kNames[] = {"queued", "running", "done", "failed", "cancelled"};
+  return kNames[static_cast<int>(state)];
+}
+
 bool IsOver(RenderState state) {
   return state != RenderState::kQueued && state != RenderState::kRunning;
 }
@@ -143,7 +134,7 @@ Result<RenderInfo> RenderJobs::Submit(const RenderSpec& spec, RenderSound sound)
   // more than a job that waits may.
   LC_ASSIGN_OR_RETURN(const auto reader, OpenRenderSound(sound));
   const auto job = std::make_shared<Job>();
-  LC_ASSIGN_OR_RETURN(job->info.id, NewId());
+  LC_ASSIGN_OR_RETURN(job->info.id, RandomHex(kIdBytes));
   job->info.avatar = spec.avatar;
   job->info.container = spec.container;
   job->info.created_unix_s = UnixSeconds();
@@ -373,9 +364,7 @@ void RenderJobs::SetState(Job& job, RenderState state) {
   if (IsOver(state)) {
     job.ended = parts_.clock->Now();
     job.info.ended_unix_s = UnixSeconds();
-    const char* name = state == RenderState::kDone     ? "done"
-                       : state == RenderState::kFailed ? "failed"
-                                                       : "cancelled";
+    const char* name = RenderStateName(state);
     parts_.metrics->Count("renders_total{state=\"" + std::string(name) + "\"}", 1);
     parts_.log->Log(LogLevel::kInfo, "render_ended",
                     {{"state", name},

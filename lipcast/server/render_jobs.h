@@ -39,6 +39,7 @@ struct RenderSpec {
 };
 
 enum class RenderState { kQueued, kRunning, kDone, kFailed, kCancelled };
+const char* RenderStateName(RenderState state);  ///< "queued"
 bool IsOver(RenderState state);
 
 /// A job as it stands.

@@ -23,11 +23,6 @@ using Json = nlohmann::ordered_json;
 
 constexpr uint64_t kPieceBytes = 256 << 10;
 
-const char* NameOf(RenderState state) {
-  constexpr const char* kNames[] = {"queued", "running", "done", "failed", "cancelled"};
-  return kNames[static_cast<int>(state)];
-}
-
 const char* EndingOf(media::MovieContainer container) {
   return container == media::MovieContainer::kMp4 ? "mp4" : "mkv";
 }
@@ -42,7 +37,7 @@ Json JsonOf(const RenderInfo& info) {
   Json json = {{"id", info.id},
                {"avatar", info.avatar},
                {"format", EndingOf(info.container)},
-               {"state", NameOf(info.state)},
+               {"state", RenderStateName(info.state)},
                {"created", WallTime(info.created_unix_s)},
                {"frames", info.frames}};
   if (info.total_frames) json["totalFrames"] = *info.total_frames;
@@ -157,8 +152,8 @@ class RenderEvents final : public RenderListener,
     if (writing_ || over_ || !latest_) return;
     writing_ = true;
     over_ = IsOver(latest_->state);
-    reply_->Write(
-        fmt::format("event: {}\ndata: {}\n\n", NameOf(latest_->state), TextOf(JsonOf(*latest_))));
+    reply_->Write(fmt::format("event: {}\ndata: {}\n\n", RenderStateName(latest_->state),
+                              TextOf(JsonOf(*latest_))));
     latest_.reset();
   }
 
