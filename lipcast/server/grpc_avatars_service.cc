@@ -6,31 +6,56 @@
 
 namespace lipcast::server {
 
+namespace {
+
+/// As it is now, and probed unless it was unloaded meanwhile.
+Result<v1::Avatar> ProbedAvatar(SpeechHost& host, const std::string& name) {
+  LC_ASSIGN_OR_RETURN(const AvatarEntry entry, host.parts().avatars->Get(name));
+  if (entry.avatar) {
+    LC_RETURN_IF_ERROR(host.StartCost(name, entry.avatar, StreamOptions{}).status());
+  }
+  return ToWire(entry);
+}
+
+}  // namespace
+
+v1::ListAvatarsResponse ListOf(SpeechHost& host) {
+  v1::ListAvatarsResponse response;
+  for (const AvatarEntry& entry : host.parts().avatars->List()) {
+    *response.add_avatars() = ToWire(entry);
+  }
+  return response;
+}
+
+Result<v1::LoadAvatarResponse> LoadAvatar(SpeechHost& host, const std::string& name) {
+  v1::LoadAvatarResponse response;
+  LC_ASSIGN_OR_RETURN(const bool was_loaded, host.parts().avatars->Load(name));
+  LC_ASSIGN_OR_RETURN(*response.mutable_avatar(), ProbedAvatar(host, name));
+  response.set_was_loaded(was_loaded);
+  return response;
+}
+
+Result<v1::ReplaceAvatarResponse> ReplaceAvatar(SpeechHost& host, const std::string& name) {
+  v1::ReplaceAvatarResponse response;
+  LC_RETURN_IF_ERROR(host.parts().avatars->Replace(name));
+  LC_ASSIGN_OR_RETURN(*response.mutable_avatar(), ProbedAvatar(host, name));
+  return response;
+}
+
 grpc::ServerUnaryReactor* GrpcAvatarsService::ListAvatars(grpc::CallbackServerContext* context,
                                                           const v1::ListAvatarsRequest*,
                                                           v1::ListAvatarsResponse* response) {
   return AnswerOn(host_.slow(), context, [this, response]() -> Status {
-    for (const AvatarEntry& entry : host_.parts().avatars->List()) {
-      *response->add_avatars() = ToWire(entry);
-    }
+    *response = ListOf(host_);
     return {};
   });
-}
-
-Status GrpcAvatarsService::Probe(const AvatarEntry& entry) {
-  if (!entry.avatar) return {};  // unloaded meanwhile
-  return host_.StartCost(entry.name, entry.avatar, StreamOptions{}).status();
 }
 
 grpc::ServerUnaryReactor* GrpcAvatarsService::LoadAvatar(grpc::CallbackServerContext* context,
                                                          const v1::LoadAvatarRequest* request,
                                                          v1::LoadAvatarResponse* response) {
   return AnswerOn(host_.slow(), context, [this, request, response]() -> Status {
-    LC_ASSIGN_OR_RETURN(const bool was_loaded, host_.parts().avatars->Load(request->name()));
-    LC_ASSIGN_OR_RETURN(const AvatarEntry entry, host_.parts().avatars->Get(request->name()));
-    LC_RETURN_IF_ERROR(Probe(entry));
-    response->set_was_loaded(was_loaded);
-    *response->mutable_avatar() = ToWire(entry);
+    LC_ASSIGN_OR_RETURN(*response, server::LoadAvatar(host_, request->name()));
     return {};
   });
 }
@@ -46,10 +71,7 @@ grpc::ServerUnaryReactor* GrpcAvatarsService::ReplaceAvatar(grpc::CallbackServer
                                                             const v1::ReplaceAvatarRequest* request,
                                                             v1::ReplaceAvatarResponse* response) {
   return AnswerOn(host_.slow(), context, [this, request, response]() -> Status {
-    LC_RETURN_IF_ERROR(host_.parts().avatars->Replace(request->name()));
-    LC_ASSIGN_OR_RETURN(const AvatarEntry entry, host_.parts().avatars->Get(request->name()));
-    LC_RETURN_IF_ERROR(Probe(entry));
-    *response->mutable_avatar() = ToWire(entry);
+    LC_ASSIGN_OR_RETURN(*response, server::ReplaceAvatar(host_, request->name()));
     return {};
   });
 }

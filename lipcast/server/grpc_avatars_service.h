@@ -29,9 +29,6 @@ class GrpcAvatarsService final : public v1::Avatars::CallbackService {
                                           v1::ReplaceAvatarResponse* response) override;
 
  private:
-  /// So that its first session need not.
-  Status Probe(const AvatarEntry& entry);
-
   SpeechHost& host_;
 };
 
@@ -40,6 +37,11 @@ struct ServerFacts {
   TimePoint started{};
 };
 
+// What the services answer, for HTTP too. Loading and replacing take their time, and probe the
+// avatar, so that its first session need not.
+v1::ListAvatarsResponse ListOf(SpeechHost& host);
+Result<v1::LoadAvatarResponse> LoadAvatar(SpeechHost& host, const std::string& name);
+Result<v1::ReplaceAvatarResponse> ReplaceAvatar(SpeechHost& host, const std::string& name);
 /// What Server.GetInfo says now.
 v1::GetInfoResponse InfoOf(SpeechHost& host, const ServerFacts& facts);
 

@@ -27,10 +27,6 @@ std::vector<HttpRoute> AvatarRoutes(SpeechHost& host, const ServerFacts& facts) 
       return answer(found == call.path.end() ? std::string() : found->second);
     });
   };
-  const auto one = [&avatars](const std::string& name) -> Result<v1::Avatar> {
-    LC_ASSIGN_OR_RETURN(const AvatarEntry entry, avatars.Get(name));
-    return ToWire(entry);
-  };
   HttpRoute document{"GET", "/openapi.json", AnswerAtOnce([](const HttpCall&) {
                        return JsonAnswer(std::string(OpenApiDocument()));
                      })};
@@ -39,21 +35,16 @@ std::vector<HttpRoute> AvatarRoutes(SpeechHost& host, const ServerFacts& facts) 
       document,
       {"GET", "/v1/info",
        AnswerAtOnce([&host, facts](const HttpCall&) { return JsonOf(InfoOf(host, facts)); })},
-      {"GET", "/v1/avatars", later([&avatars](const std::string&) -> Result<HttpAnswer> {
-         v1::ListAvatarsResponse all;
-         for (const AvatarEntry& entry : avatars.List()) *all.add_avatars() = ToWire(entry);
-         return JsonOf(all);
-       })},
-      {"GET", "/v1/avatars/{name}", later([one](const std::string& name) -> Result<HttpAnswer> {
-         LC_ASSIGN_OR_RETURN(const v1::Avatar avatar, one(name));
-         return JsonOf(avatar);
+      {"GET", "/v1/avatars",
+       later([&host](const std::string&) -> Result<HttpAnswer> { return JsonOf(ListOf(host)); })},
+      {"GET", "/v1/avatars/{name}",
+       later([&avatars](const std::string& name) -> Result<HttpAnswer> {
+         LC_ASSIGN_OR_RETURN(const AvatarEntry entry, avatars.Get(name));
+         return JsonOf(ToWire(entry));
        })},
       {"POST", "/v1/avatars/{name}/load",
-       later([&avatars, one](const std::string& name) -> Result<HttpAnswer> {
-         v1::LoadAvatarResponse response;
-         LC_ASSIGN_OR_RETURN(const bool was_loaded, avatars.Load(name));
-         response.set_was_loaded(was_loaded);
-         LC_ASSIGN_OR_RETURN(*response.mutable_avatar(), one(name));
+       later([&host](const std::string& name) -> Result<HttpAnswer> {
+         LC_ASSIGN_OR_RETURN(const v1::LoadAvatarResponse response, LoadAvatar(host, name));
          return JsonOf(response);
        })},
       {"POST", "/v1/avatars/{name}/unload",
@@ -62,10 +53,8 @@ std::vector<HttpRoute> AvatarRoutes(SpeechHost& host, const ServerFacts& facts) 
          return JsonOf(v1::UnloadAvatarResponse());
        })},
       {"POST", "/v1/avatars/{name}/replace",
-       later([&avatars, one](const std::string& name) -> Result<HttpAnswer> {
-         LC_RETURN_IF_ERROR(avatars.Replace(name));
-         v1::ReplaceAvatarResponse response;
-         LC_ASSIGN_OR_RETURN(*response.mutable_avatar(), one(name));
+       later([&host](const std::string& name) -> Result<HttpAnswer> {
+         LC_ASSIGN_OR_RETURN(const v1::ReplaceAvatarResponse response, ReplaceAvatar(host, name));
          return JsonOf(response);
        })},
   };
