@@ -79,6 +79,34 @@ class Said:
         return sum(source.left for source in self.queue)
 
 
+class UtteranceFacts:
+    """What both clients tell of an utterance."""
+
+    def __init__(self, said: Said) -> None:
+        self._said = said
+
+    @property
+    def id(self) -> int:
+        return self._said.id
+
+    @property
+    def started(self) -> bool:
+        return self._said.started
+
+    @property
+    def cleared(self) -> bool:
+        """It was dropped by `clear`."""
+        return self._said.cleared
+
+    @property
+    def finished(self) -> Finished | None:
+        """What was played of it; None while that is not known."""
+        return self._said.finished
+
+    def __repr__(self) -> str:
+        return f"Utterance({self.id}, {self.finished or ('started' if self.started else 'waiting')})"
+
+
 class Clearing:
     answer: Cleared | None = None
 

@@ -62,8 +62,8 @@ def enum_values(name: str) -> dict[str, int]:
 SpeakRequest = message("SpeakRequest")
 RenderRequest = message("RenderRequest")
 HealthCheckRequest = message("lipcast_client.HealthCheckRequest")
-ErrorStatus: Any = message("lipcast_client.ErrorStatus")
-RetryInfo: Any = message("lipcast_client.RetryInfo")
+ErrorStatus: Any = message("google.rpc.Status")
+RetryInfo: Any = message("google.rpc.RetryInfo")
 
 
 def _method(channel: Any, path: str, kind: str, request: Any, response: Any) -> Any:

@@ -11,35 +11,18 @@ from typing import Any
 import grpc
 
 from lipcast_client import _calls, _wire, errors, values
-from lipcast_client._session import Opening, Said, SessionCore
+from lipcast_client._session import Opening, Said, SessionCore, UtteranceFacts
 from lipcast_client.audio import piece_of, source_of
 from lipcast_client.client import MESSAGE_BYTES
 from lipcast_client.values import Avatar, Cleared, Event, Finished, Frame, Rendered, ServerInfo
 
 
-class Utterance:
+class Utterance(UtteranceFacts):
     """One thing that is said. `await utterance` waits until it was played, or cleared."""
 
     def __init__(self, session: Session, said: Said) -> None:
-        self._session, self._said = session, said
-
-    @property
-    def id(self) -> int:
-        return self._said.id
-
-    @property
-    def started(self) -> bool:
-        return self._said.started
-
-    @property
-    def cleared(self) -> bool:
-        """It was dropped by `clear`."""
-        return self._said.cleared
-
-    @property
-    def finished(self) -> Finished | None:
-        """What was played of it; None while that is not known."""
-        return self._said.finished
+        super().__init__(said)
+        self._session = session
 
     async def send(self, sound: Any, timeout: float | None = None) -> bool:
         """Adds a piece: bytes cut anywhere, an array, a WAV file. Waits while 1 MiB of it is unsent.

@@ -13,39 +13,22 @@ from typing import Any
 import grpc
 
 from lipcast_client import _calls, _wire, errors, values
-from lipcast_client._session import Clearing, Opening, Said, SessionCore
+from lipcast_client._session import Clearing, Opening, Said, SessionCore, UtteranceFacts
 from lipcast_client.audio import piece_of, source_of
 from lipcast_client.values import Avatar, Cleared, Event, Finished, Frame, Rendered, ServerInfo
 
 MESSAGE_BYTES = 100 << 20
 
 
-class Utterance:
+class Utterance(UtteranceFacts):
     """One thing that is said. Made by Session.say and Session.utterance.
 
     As a context manager it ends with its block; a block that raises clears nothing.
     """
 
     def __init__(self, session: Session, said: Said) -> None:
-        self._session, self._said = session, said
-
-    @property
-    def id(self) -> int:
-        return self._said.id
-
-    @property
-    def started(self) -> bool:
-        return self._said.started
-
-    @property
-    def cleared(self) -> bool:
-        """It was dropped by `clear`."""
-        return self._said.cleared
-
-    @property
-    def finished(self) -> Finished | None:
-        """What was played of it; None while that is not known."""
-        return self._said.finished
+        super().__init__(said)
+        self._session = session
 
     def send(self, sound: Any, timeout: float | None = None) -> bool:
         """Adds a piece: bytes cut anywhere, an array, a WAV file. Waits while 1 MiB of it is unsent.
@@ -71,9 +54,6 @@ class Utterance:
     def __exit__(self, *_: object) -> None:
         if not self._session._core.over:
             self.end()
-
-    def __repr__(self) -> str:
-        return f"Utterance({self.id}, {self.finished or ('started' if self.started else 'waiting')})"
 
 
 class Session:

@@ -11,7 +11,7 @@ from setuptools.command.sdist import sdist
 HERE = Path(__file__).resolve().parent
 sys.path.append(str(HERE))
 
-from make_wire import PROTO, compile_wire, proto_root  # noqa: E402
+from make_wire import PROTOS, compile_wire, proto_root  # noqa: E402
 
 
 class BuildWithWire(build_py):
@@ -29,9 +29,10 @@ class BuildWithWire(build_py):
 class SourceWithProto(sdist):
     def make_release_tree(self, base_dir, files):
         super().make_release_tree(base_dir, files)
-        target = Path(base_dir) / "proto" / PROTO
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(proto_root() / PROTO, target)
+        for proto in PROTOS:
+            target = Path(base_dir) / "proto" / proto
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(proto_root() / proto, target)
 
 
 setup(cmdclass={"build_py": BuildWithWire, "sdist": SourceWithProto})
