@@ -1,6 +1,7 @@
 """A server of its own on free ports, and what its clients say. Used by the tests of `lipcast serve`."""
 
 import contextlib
+import http.client
 import re
 import subprocess
 import time
@@ -15,6 +16,7 @@ from google.rpc import error_details_pb2, status_pb2
 from tests import lab
 
 SPEECH = lab.ROOT / "avatars/demo/speech.wav"
+TOKEN, OTHER = "right-token-0123456789", "wrong-token-0123456789"
 
 
 class Served:
@@ -88,6 +90,29 @@ def serving(*options, preload="demo", port=0):
         except subprocess.TimeoutExpired:
             process.kill()
             process.communicate()
+
+
+def fetch(server, path, method="GET", headers=(), body=None, context=None):
+    """Code, headers and body, whatever they are."""
+    if context is None:
+        link = http.client.HTTPConnection("127.0.0.1", server.http_port, timeout=20)
+    else:
+        link = http.client.HTTPSConnection(
+            "127.0.0.1", server.http_port, timeout=20, context=context
+        )
+    try:
+        link.request(method, path, body=body, headers=dict(headers))
+        answer = link.getresponse()
+        return answer.status, dict(answer.getheaders()), answer.read()
+    finally:
+        link.close()
+
+
+def token_file(folder, *tokens):
+    path = folder / "tokens"
+    path.write_text("# of the tests\n" + "".join(f"{one}\n" for one in tokens))
+    path.chmod(0o600)
+    return path
 
 
 def retry_after_s(error):

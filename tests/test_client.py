@@ -164,7 +164,8 @@ def test_clear_answers_in_any_state_and_stops_what_is_said(client):
             else:
                 after.append(frame)
             if len(seen) == 25 and not first.cleared:
-                time.sleep(0.4)  # frames gather in the buffer
+                gathered = session._core  # frames wait in the buffer
+                assert wait_until(lambda: gathered._frames_waiting >= 8)
                 begun = time.monotonic()
                 cleared = session.clear("barge-in")
                 assert time.monotonic() - begun < 1

@@ -4,7 +4,6 @@ import http.client
 import io
 import json
 import re
-import time
 
 import jsonschema
 import numpy as np
@@ -285,8 +284,11 @@ def test_a_torn_upload_leaves_no_job(server, wav):
     torn.endheaders()
     torn.send(wav[:1000])
     torn.close()
-    time.sleep(0.3)
-    assert len(asked(server, "GET", "/v1/renders")["renders"]) == before
+
+    def other_jobs():
+        return len(asked(server, "GET", "/v1/renders")["renders"]) != before
+
+    assert not wait_until(other_jobs, limit_s=0.3)
 
 
 def test_ids_that_are_none_are_not_found(server):

@@ -7,7 +7,6 @@ itself is proved on a fake clock in lipcast/pipeline/live_schedule_test.cc.
 import hashlib
 import shutil
 import threading
-import time
 from concurrent.futures import ThreadPoolExecutor
 
 import grpc
@@ -136,7 +135,10 @@ def test_fifty_opens_at_once_with_room_for_five(root, wire, speech):
         with server.nobody_late(), ThreadPoolExecutor(50) as pool:
             runs = [pool.submit(one, server) for _ in range(50)]
             assert wait_until(lambda: len(opened) + len(refused) == 50, limit_s=60)
-            time.sleep(1)  # the five run beside nobody
+            sent = server.metric(
+                "frames_total"
+            )  # the five run beside nobody, for a second
+            assert wait_until(lambda: server.metric("frames_total") >= sent + 5 * 25)
             release.set()
             lasting = [run.result() for run in runs if run.result()]
         assert len(lasting) == 5 and len(refused) == 45

@@ -2,13 +2,12 @@
 
 import queue
 import subprocess
-import time
 
 import cv2
 import numpy as np
 import pytest
 
-from tests.served import frames_of, pcm, requests_of, speak
+from tests.served import frames_of, pcm, requests_of, speak, wait_until
 
 SECONDS = 3
 
@@ -156,7 +155,13 @@ def test_what_a_slow_reader_gets_decodes_though_pictures_were_left_out(server, w
     messages, _ = wire
     outbox, call = live_h264(server, wire)
     opened = next(call).opened
-    time.sleep(5)  # gRPC holds some for us; the rest waits in the server
+    dropped = server.metric("frames_dropped_total")
+
+    def left_out():
+        return server.metric("frames_dropped_total") > dropped
+
+    # gRPC holds some for us; the rest waits in the server, until pictures are left out.
+    assert wait_until(left_out, limit_s=60)
     frames = []
     for response in call:
         frames += frames_of([response])
