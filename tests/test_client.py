@@ -381,8 +381,11 @@ def test_a_server_that_dies_is_a_clean_error_and_a_new_one_is_found():
 
 
 def test_ctrl_c_ends_a_program_in_time(client, server):
+    # A shell's background jobs begin with the signal ignored.
     program = f"""
+import signal
 from lipcast_client import Client
+signal.signal(signal.SIGINT, signal.default_int_handler)
 with Client("127.0.0.1:{server.grpc_port}") as client, client.speak() as session:
     utterance = session.say(bytes(3200000))
     print("ready", flush=True)
