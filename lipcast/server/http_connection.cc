@@ -344,7 +344,7 @@ std::string HttpConnection::HeadOf(const HttpAnswer& answer, std::optional<uint6
   }
   head.keep_alive(keep_alive_);
   if (bytes) {
-    if (answer.code != 204) head.content_length(*bytes);
+    if (answer.code != 204 && answer.code != 304) head.content_length(*bytes);
   } else if (chunked_) {
     head.chunked(true);
   }

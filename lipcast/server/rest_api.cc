@@ -2,6 +2,7 @@
 
 #include <google/protobuf/util/json_util.h>
 
+#include "lipcast/server/avatar_picture.h"
 #include "lipcast/server/grpc_messages.h"
 
 namespace lipcast::server {
@@ -41,6 +42,13 @@ std::vector<HttpRoute> AvatarRoutes(SpeechHost& host, const ServerFacts& facts) 
        later([&avatars](const std::string& name) -> Result<HttpAnswer> {
          LC_ASSIGN_OR_RETURN(const AvatarEntry entry, avatars.Get(name));
          return JsonOf(ToWire(entry));
+       })},
+      {"GET", "/v1/avatars/{name}/picture.jpg",
+       later([&avatars](const std::string& name) -> Result<HttpAnswer> {
+         LC_ASSIGN_OR_RETURN(const AvatarEntry entry, avatars.Get(name));
+         LC_ASSIGN_OR_RETURN(std::string jpeg, AvatarPicture(entry));
+         return HttpAnswer{
+             200, "image/jpeg", std::move(jpeg), {{"Cache-Control", "private, max-age=60"}}};
        })},
       {"POST", "/v1/avatars/{name}/load",
        later([&host](const std::string& name) -> Result<HttpAnswer> {

@@ -27,6 +27,7 @@
 #include "lipcast/server/rest_renders.h"
 #include "lipcast/server/secrets.h"
 #include "lipcast/server/speech_host.h"
+#include "lipcast/server/web_page.h"
 #include "lipcast/server/websocket_speech.h"
 
 namespace lipcast::server {
@@ -256,6 +257,7 @@ Result<std::unique_ptr<Server>> Server::Start(const ServerConfig& config,
   http.access = &state->access;
   http.metrics = parts.metrics;
   LC_RETURN_IF_ERROR(http.router.Add(PagesOf(*state)));
+  LC_RETURN_IF_ERROR(http.router.Add(WebPageRoutes()));
   LC_RETURN_IF_ERROR(http.router.Add(AvatarRoutes(state->host, state->facts)));
   LC_RETURN_IF_ERROR(http.router.Add(RenderRoutes(*state->jobs, state->host.slow())));
   http.upgrades["/v1/speak"] = [raw = state.get()](HttpSocket socket, UpgradeRequest request,

@@ -1,0 +1,250 @@
+// <lipcast-avatar server="https://host/" avatar="demo" token="..."></lipcast-avatar>
+//
+// A person on a canvas, alive as soon as it is in the page. docs/page.md says what it takes and tells.
+
+import { H264Pictures, JpegPictures, bestPictures, videoFormat } from "./pictures.js";
+import { Player } from "./player.js";
+import { Session } from "./session.js";
+
+export class LipcastAvatar extends HTMLElement {
+  static observedAttributes = ["server", "avatar", "token"];
+
+  constructor() {
+    super();
+    this.canvas = document.createElement("canvas");
+    Object.assign(this.canvas, { width: 1280, height: 720 });
+    this.canvas.setAttribute("role", "img");
+    Object.assign(this.canvas.style, {
+      display: "block", width: "100%", height: "100%", objectFit: "contain",
+    });
+    this.attachShadow({ mode: "open" }).append(this.canvas);
+    this.speaking = false;
+  }
+
+  connectedCallback() {
+    if (!this.style.display) this.style.display = "block";
+    this.live = true;
+    this.start();
+  }
+
+  disconnectedCallback() {
+    this.live = false;
+    this.endSession();
+    this.closeMicrophone();
+    this.player?.close();
+    this.player = null;
+  }
+
+  attributeChangedCallback(_, before, now) {
+    if (this.live && before !== now) this.reopen();
+  }
+
+  /** Where v1/ lies: the folder of the document, unless `server` says otherwise. */
+  get base() {
+    return new URL(this.getAttribute("server") ?? ".", document.baseURI);
+  }
+
+  /** What shows the pictures: "h264" or "jpeg". */
+  get pictures() {
+    return this.kind;
+  }
+
+  get audible() {
+    return this.player?.audible ?? false;
+  }
+
+  /** 0..1 */
+  set volume(value) {
+    this.loudness = value;
+    if (this.player) this.player.setVolume(value);
+  }
+
+  get volume() {
+    return this.loudness ?? 1;
+  }
+
+  get figures() {
+    return { ...this.player?.figures, ...this.times };
+  }
+
+  async start() {
+    const player = new Player(this.canvas);
+    this.player = player;
+    this.times = {};
+    player.addEventListener("picture", ({ detail }) => this.shown(detail));
+    player.addEventListener("running", ({ detail }) => this.tell("audible", detail));
+    this.kind = await bestPictures();
+    if (this.player !== player) return;
+    this.reopen(); // pictures need not wait for what plays the sound
+    await player.prepare().catch(() => {});
+    player.setVolume(this.volume);
+  }
+
+  /** A session of the avatar that the attributes name. */
+  reopen() {
+    if (!this.player || !this.kind) return;
+    this.endSession();
+    if (!this.getAttribute("avatar")) return;
+    this.canvas.setAttribute("aria-label", `Avatar ${this.getAttribute("avatar")}`);
+    this.asked = performance.now();
+    this.times = {};
+    const session = new Session({
+      base: this.base, avatar: this.getAttribute("avatar"), token: this.getAttribute("token"),
+      rateHz: this.player.rateHz, video: videoFormat(this.kind),
+    });
+    this.session = session;
+    session.addEventListener("opened", ({ detail }) => this.opened(detail));
+    session.addEventListener("frame", ({ detail }) => this.frame(detail));
+    for (const name of ["started", "finished", "cleared", "warning", "failed"]) {
+      session.addEventListener(name, ({ detail }) => this.tell(name, detail));
+    }
+    session.addEventListener("failed", () => this.setSpeaking(false));
+  }
+
+  endSession() {
+    this.session?.close();
+    this.session = null;
+    this.decoder?.close();
+    this.decoder = null;
+    this.setSpeaking(false);
+  }
+
+  opened(opened) {
+    this.decoder?.close();
+    const Decoder = this.kind === "h264" ? H264Pictures : JpegPictures;
+    this.decoder = new Decoder(opened, {
+      onPicture: (frame, image) => this.player ? this.player.show(frame, image) : image.close(),
+      onBroken: () => this.session?.keyFrame(),
+    });
+    this.player.begin(opened.fps);
+    this.tell("opened", opened);
+  }
+
+  frame({ index = 0, utterance = 0, speaking = false, keyFrame, picture, sound }) {
+    this.player.hear({ index, sound });
+    const tag = { index, utterance, speaking };
+    if (picture) this.decoder.push(tag, picture, keyFrame);
+    else this.player.show(tag, null);
+  }
+
+  shown({ frame, drawn }) {
+    const now = performance.now();
+    const { times } = this;
+    if (drawn && times.firstPictureMs === undefined) {
+      times.firstPictureMs = now - this.asked;
+      this.tell("picture", { ms: times.firstPictureMs });
+    }
+    if (frame.speaking && this.spoke?.utterance === frame.utterance) {
+      times.speakMs = now - this.spoke.at;
+      this.spoke = null;
+    }
+    if (!frame.speaking && this.stopped) {
+      times.stopMs = now - this.stopped;
+      this.stopped = 0;
+    }
+    this.setSpeaking(frame.speaking);
+  }
+
+  setSpeaking(speaking) {
+    if (speaking === this.speaking) return;
+    this.speaking = speaking;
+    this.tell("state", { speaking });
+  }
+
+  tell(name, detail) {
+    this.dispatchEvent(new CustomEvent(name, { detail }));
+  }
+
+  /** Call it in a gesture of the user; speak() does so itself. */
+  resume() {
+    this.player?.resume();
+  }
+
+  /**
+   * Speaks a Blob or File that the browser can decode, an ArrayBuffer of the same, an AudioBuffer, or
+   * a MediaStream until stop(). What is being spoken is interrupted. Rejects with an EncodingError
+   * for a sound that cannot be decoded, with an InvalidStateError while there is no session.
+   */
+  async speak(source) {
+    this.resume();
+    if (source instanceof MediaStream) return this.listen(source);
+    const encoded = source instanceof Blob ? await source.arrayBuffer() : source;
+    const buffer = encoded instanceof AudioBuffer ? encoded
+      : await this.player.audio.decodeAudioData(encoded);
+    const samples = await mono(buffer, this.player.rateHz);
+    this.interrupt();
+    return this.spoken(this.session?.speak(samples));
+  }
+
+  async listen(stream) {
+    const { audio } = this.player;
+    this.module ??= audio.audioWorklet.addModule(new URL("microphone_worklet.js", import.meta.url));
+    await this.module;
+    this.interrupt();
+    const utterance = this.spoken(this.session?.begin());
+    const node = new AudioWorkletNode(audio, "microphone", { numberOfOutputs: 0 });
+    node.port.onmessage = ({ data }) => this.session?.push(utterance, data);
+    const from = audio.createMediaStreamSource(stream);
+    from.connect(node);
+    this.microphone = { stream, from, node, utterance };
+    return utterance;
+  }
+
+  spoken(utterance) {
+    if (!utterance) throw new DOMException("no session with the server", "InvalidStateError");
+    this.spoke = { utterance, at: performance.now() };
+    return utterance;
+  }
+
+  /** Ends speech now. A microphone is let go. */
+  stop() {
+    this.interrupt();
+  }
+
+  /** Lets go of the microphone; what it heard is spoken to its end. */
+  endListening() {
+    const utterance = this.microphone?.utterance;
+    this.closeMicrophone();
+    if (utterance) this.session?.end(utterance);
+  }
+
+  interrupt() {
+    this.closeMicrophone();
+    if (this.speaking) this.stopped = performance.now();
+    this.spoke = null;
+    this.session?.clear();
+    this.player?.hush();
+  }
+
+  closeMicrophone() {
+    const { stream, from, node } = this.microphone ?? {};
+    this.microphone = null;
+    from?.disconnect();
+    node?.port.close();
+    for (const track of stream?.getTracks() ?? []) track.stop();
+  }
+}
+
+/** Int16 samples of one channel, the mean of all, at that rate. */
+async function mono(buffer, rateHz) {
+  let source = buffer;
+  if (source.sampleRate !== rateHz) {
+    const length = Math.max(1, Math.ceil(source.duration * rateHz));
+    const offline = new OfflineAudioContext(source.numberOfChannels, length, rateHz);
+    const node = new AudioBufferSourceNode(offline, { buffer });
+    node.connect(offline.destination);
+    node.start();
+    source = await offline.startRendering();
+  }
+  const channels = Array.from({ length: source.numberOfChannels }, (_, c) =>
+    source.getChannelData(c));
+  const samples = new Int16Array(source.length);
+  for (let i = 0; i < samples.length; ++i) {
+    let sum = 0;
+    for (const channel of channels) sum += channel[i];
+    samples[i] = Math.max(-1, Math.min(1, sum / channels.length)) * 32767;
+  }
+  return samples;
+}
+
+customElements.define("lipcast-avatar", LipcastAvatar);

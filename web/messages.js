@@ -1,0 +1,50 @@
+// What a person is told when something is not as wished: what happened, and the way on.
+
+import { Failure } from "./session.js";
+
+/** {title, text, wants: "token" | undefined} of a `failed` event. */
+export function failureMessage({ failure, reason, retrySeconds }) {
+  const again = retrySeconds ? " Trying again by itself." : "";
+  switch (failure) {
+    case Failure.gone:
+      return { title: "The server does not answer", text: `Is lipcast serve running?${again}` };
+    case Failure.token:
+      return {
+        title: "A token is needed",
+        text: "This server asks for one. Whoever runs it can give you yours.",
+        wants: "token",
+      };
+    case Failure.full:
+      return {
+        title: "The server is full",
+        text: `It takes no more live sessions right now${reason ? ` (${reason})` : ""}.${again}`,
+      };
+    default:
+      return { title: "The server did not take the session", text: `${reason}.${again}` };
+  }
+}
+
+export function soundFileMessage(name) {
+  return `“${name}” cannot be played by this browser. WAV, MP3, Ogg, FLAC and M4A usually can; is the file whole?`;
+}
+
+export function microphoneMessage(error) {
+  if (!globalThis.isSecureContext) {
+    return "Browsers give the microphone only to pages on https:// or localhost.";
+  }
+  if (error.name === "NotAllowedError") {
+    return "The browser did not allow the microphone. The icon beside the address changes that.";
+  }
+  if (error.name === "NotFoundError") return "No microphone was found. A sound file works as well.";
+  return "The microphone could not be opened. Does another program use it?";
+}
+
+export const noSession = "There is no connection to the server right now.";
+
+export function picturesNote(kind) {
+  return kind === "h264" ? "H.264" : "JPEG";
+}
+
+export const jpegHint = globalThis.isSecureContext
+  ? "This browser does not decode H.264 by WebCodecs, so pictures come as JPEG: more data, same picture."
+  : "Without https:// or localhost browsers offer neither WebCodecs nor audio to this page: pictures come as JPEG, and there is no sound.";

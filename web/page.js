@@ -1,0 +1,273 @@
+import "./avatar_element.js";
+import { Figures } from "./figures.js";
+import { failureMessage, jpegHint, microphoneMessage, noSession, picturesNote, soundFileMessage }
+  from "./messages.js";
+import { headersOf } from "./session.js";
+
+const $ = (id) => document.getElementById(id);
+const avatar = $("avatar");
+const welcome = $("hint").textContent;
+const page = { opened: null, failed: null, heard: true, capacity: null };
+
+// ---- what the page says
+
+function setStatus(state, text) {
+  $("status").dataset.state = state;
+  $("status").textContent = text;
+}
+
+function say(text, alarm = false) {
+  $("hint").textContent = text;
+  $("hint").toggleAttribute("data-alarm", alarm);
+}
+
+function showNotice(message) {
+  $("notice").hidden = !message;
+  if (!message) return;
+  $("notice-title").textContent = message.title;
+  $("notice-text").textContent = message.text;
+  $("token-form").hidden = message.wants !== "token";
+  if (message.wants === "token") $("token").focus();
+}
+
+function showState() {
+  const { speaking } = avatar;
+  $("stop").disabled = !speaking && !avatar.microphone && !page.said;
+  if (!page.opened || page.failed) return;
+  setStatus(speaking ? "speaking" : "idle", speaking ? "Speaking" : "Ready");
+}
+
+// ---- the avatar
+
+avatar.addEventListener("opened", ({ detail }) => {
+  page.opened = detail;
+  page.failed = null;
+  showNotice(null);
+  showState();
+  if (avatar.pictures === "jpeg") say(jpegHint);
+});
+avatar.addEventListener("failed", ({ detail }) => {
+  page.failed = detail;
+  page.said = 0;
+  const message = failureMessage(detail);
+  setStatus("failed", message.title);
+  showNotice(message);
+  showMicrophone(false);
+  showState();
+});
+avatar.addEventListener("state", () => showState());
+avatar.addEventListener("warning", ({ detail }) => say(detail.message));
+avatar.addEventListener("finished", ({ detail }) => {
+  if (detail.utterance === page.said) page.said = 0;
+  showState();
+});
+
+// Browsers are silent until the person has done something.
+for (const gesture of ["pointerdown", "keydown"]) {
+  addEventListener(gesture, () => avatar.resume(), { capture: true });
+}
+
+// ---- making it speak
+
+async function speak(source, failure) {
+  showMicrophone(false);
+  try {
+    page.said = await avatar.speak(source);
+    showState();
+    return true;
+  } catch (error) {
+    say(error.name === "InvalidStateError" ? noSession : failure(error), true);
+    return false;
+  }
+}
+
+async function playFile(file) {
+  if (!file) return;
+  say(`Reading “${file.name}”…`);
+  if (await speak(file, () => soundFileMessage(file.name))) say(`Speaking “${file.name}”.`);
+}
+
+$("file").addEventListener("change", () => {
+  playFile($("file").files[0]);
+  $("file").value = ""; // so that the same one may be chosen again
+});
+
+let inside = 0;
+addEventListener("dragenter", (event) => {
+  event.preventDefault();
+  document.body.classList.toggle("dropping", ++inside > 0);
+});
+addEventListener("dragleave", () => {
+  document.body.classList.toggle("dropping", --inside > 0);
+});
+addEventListener("dragover", (event) => event.preventDefault());
+addEventListener("drop", (event) => {
+  event.preventDefault();
+  inside = 0;
+  document.body.classList.remove("dropping");
+  avatar.resume();
+  playFile(event.dataTransfer.files[0]);
+});
+
+function showMicrophone(on) {
+  $("microphone").setAttribute("aria-pressed", String(on));
+  $("microphone").querySelector("span").textContent = on ? "Listening, press to end" : "Speak yourself";
+}
+
+$("microphone").addEventListener("click", async () => {
+  if ($("microphone").getAttribute("aria-pressed") === "true") {
+    avatar.endListening();
+    showMicrophone(false);
+    say(welcome);
+    return;
+  }
+  try {
+    const stream = await navigator.mediaDevices.getUserMedia({
+      audio: { echoCancellation: true, noiseSuppression: true, channelCount: 1 },
+    });
+    if (!(await speak(stream, microphoneMessage))) {
+      for (const track of stream.getTracks()) track.stop();
+      return;
+    }
+    showMicrophone(true);
+    say("The avatar says what you say, a moment later. Headphones keep it from hearing itself.");
+  } catch (error) {
+    say(microphoneMessage(error), true);
+  }
+});
+
+$("stop").addEventListener("click", () => {
+  avatar.stop();
+  page.said = 0;
+  showMicrophone(false);
+  say(welcome);
+  showState();
+});
+addEventListener("keydown", (event) => {
+  if (event.key === "Escape" && !$("stop").disabled) $("stop").click();
+});
+
+$("volume").addEventListener("input", () => {
+  avatar.volume = Number($("volume").value);
+});
+
+// ---- which avatars there are
+
+const server = new URL(".", document.baseURI);
+
+function fetched(path) {
+  return fetch(new URL(path, server), { headers: headersOf(avatar.getAttribute("token")) });
+}
+
+async function listAvatars() {
+  const answer = await fetched("v1/avatars").catch(() => null);
+  if (!answer?.ok) return null;
+  return (await answer.json()).avatars;
+}
+
+function choose(name) {
+  avatar.setAttribute("avatar", name);
+  page.opened = null;
+  setStatus("wait", "Connecting…");
+  const base = server.href;
+  $("program-render").textContent = `lipcast render --avatar ${name} speech.wav -o film.mp4`;
+  $("program-curl").textContent = `curl --data-binary @speech.wav '${base}v1/renders?avatar=${encodeURIComponent(name)}'`;
+  $("program-element").textContent = `<script type="module" src="${base}app/avatar_element.js"></script>\n<lipcast-avatar server="${base}" avatar="${name}"></lipcast-avatar>`;
+}
+
+async function pictureOf(name) {
+  const answer = await fetched(`v1/avatars/${encodeURIComponent(name)}/picture.jpg`).catch(() => null);
+  return answer?.ok ? URL.createObjectURL(await answer.blob()) : null;
+}
+
+function card({ name, title, fps, width, height, problem }, chosen) {
+  const item = document.createElement("div");
+  item.className = "card";
+  const input = Object.assign(document.createElement("input"), {
+    type: "radio", name: "avatar", className: "unseen", id: `avatar-${name}`, value: name,
+    checked: name === chosen, disabled: Boolean(problem),
+  });
+  const label = document.createElement("label");
+  label.htmlFor = input.id;
+  const blank = Object.assign(document.createElement("span"), { className: "blank" });
+  const strong = Object.assign(document.createElement("strong"), { textContent: title || name });
+  const rate = fps ? Math.round((100 * fps.num) / fps.den) / 100 : 0;
+  const small = Object.assign(document.createElement("small"), {
+    textContent: problem || `${width} × ${height}, ${rate}/s`,
+  });
+  strong.title = strong.textContent;
+  label.append(blank, strong, small);
+  item.append(input, label);
+  input.addEventListener("change", () => choose(name));
+  pictureOf(name).then((source) => {
+    if (source) blank.replaceWith(Object.assign(new Image(), { src: source, alt: "" }));
+  });
+  return item;
+}
+
+async function showAvatars() {
+  const avatars = await listAvatars();
+  if (!avatars) return false;
+  const good = avatars.filter(({ problem }) => !problem);
+  const wanted = avatar.getAttribute("avatar");
+  const chosen = good.find(({ name }) => name === wanted) ?? good.find(({ loaded }) => loaded) ?? good[0];
+  $("avatars").hidden = avatars.length === 0;
+  $("cards").replaceChildren(...avatars.map((one) => card(one, chosen?.name)));
+  if (chosen && chosen.name !== wanted) choose(chosen.name);
+  if (!chosen) {
+    setStatus("failed", "No avatar");
+    showNotice({ title: "There is no avatar yet", text: "lipcast avatar --help shows how to add one; then load this page again." });
+  }
+  return true;
+}
+
+$("token-form").addEventListener("submit", (event) => {
+  event.preventDefault();
+  const token = $("token").value.trim();
+  sessionStorage.setItem("lipcast-token", token); // of this tab, until it is closed
+  avatar.setAttribute("token", token);
+  showNotice(null);
+  setStatus("wait", "Connecting…");
+  showAvatars();
+});
+
+// ---- figures
+
+async function readCapacity() {
+  if (document.hidden || !$("figures").open) return;
+  const answer = await fetched("v1/info").catch(() => null);
+  page.capacity = answer?.ok ? (await answer.json()).capacity : null;
+}
+setInterval(readCapacity, 2000);
+$("figures").addEventListener("toggle", readCapacity);
+
+const percent = (share) => `${Math.round(100 * (share ?? 0))} %`;
+new Figures({
+  line: $("figures-line"), plots: $("plots"), facts: $("facts"), details: $("figures"),
+  read: () => avatar.figures,
+  notes: () => ({
+    pictures: avatar.pictures ? picturesNote(avatar.pictures) : "",
+    rows: {
+      Pictures: avatar.pictures === "h264" ? "H.264, by WebCodecs" : "JPEG",
+      Sound: avatar.audible ? "by AudioWorklet; it is the clock" : "waits for a click or a key",
+      "Networks run on": page.opened?.provider ?? "not yet",
+      ...(page.capacity && {
+        "Live sessions": String(page.capacity.sessions),
+        "Server load, headroom": `${percent(page.capacity.load)}, ${percent(page.capacity.headroom)}`,
+      }),
+    },
+  }),
+});
+
+// ---- go
+
+const asked = new URLSearchParams(location.search).get("avatar");
+const token = sessionStorage.getItem("lipcast-token");
+if (token) avatar.setAttribute("token", token);
+if (asked) choose(asked);
+while (!(await showAvatars())) {
+  // The session says why, if the server does; an avatar of some name makes it ask.
+  if (!avatar.getAttribute("avatar")) choose("demo");
+  await new Promise((resolve) => setTimeout(resolve, 2000));
+  if (page.failed?.failure === "token") break; // the form goes on
+}

@@ -1,0 +1,99 @@
+// Encoded pictures to what a canvas draws: H.264 by WebCodecs, else JPEG.
+
+const H264_PROBE = { codec: "avc1.640028", codedWidth: 1280, codedHeight: 720 };
+
+/** "h264" where this browser decodes it, else "jpeg". */
+export async function bestPictures() {
+  if (typeof VideoDecoder === "undefined") return "jpeg";
+  try {
+    return (await VideoDecoder.isConfigSupported(H264_PROBE)).supported ? "h264" : "jpeg";
+  } catch {
+    return "jpeg";
+  }
+}
+
+/** What OpenSession.video asks for. */
+export function videoFormat(kind) {
+  return { format: kind === "h264" ? "PICTURE_FORMAT_H264_AVCC" : "PICTURE_FORMAT_JPEG" };
+}
+
+/** `onPicture(tag, image)` in order; an image is closed by who gets it. `onBroken()`: a key frame is
+ *  needed. `push(tag, bytes, isKey)` returns at once. */
+export class H264Pictures {
+  constructor(opened, { onPicture, onBroken }) {
+    Object.assign(this, { onPicture, onBroken });
+    const hex = (byte) => byte.toString(16).padStart(2, "0");
+    const config = opened.codecConfig.slice();
+    this.config = {
+      codec: `avc1.${hex(config[1])}${hex(config[2])}${hex(config[3])}`,
+      codedWidth: opened.width, codedHeight: opened.height,
+      description: config, optimizeForLatency: true,
+    };
+    this.tags = new Map();
+    this.number = 0;
+    this.start();
+  }
+
+  start() {
+    this.needKey = true;
+    this.tags.clear();
+    this.decoder = new VideoDecoder({
+      output: (image) => {
+        const tag = this.tags.get(image.timestamp);
+        this.tags.delete(image.timestamp);
+        if (tag) this.onPicture(tag, image);
+        else image.close();
+      },
+      error: () => this.broken(),
+    });
+    this.decoder.configure(this.config);
+  }
+
+  broken() {
+    if (this.closed) return;
+    this.start();
+    this.onBroken();
+  }
+
+  push(tag, bytes, isKey) {
+    if (this.needKey && !isKey) return;
+    this.needKey = false;
+    const timestamp = this.number++ * 1000;
+    this.tags.set(timestamp, tag);
+    try {
+      this.decoder.decode(
+        new EncodedVideoChunk({ type: isKey ? "key" : "delta", timestamp, data: bytes }));
+    } catch {
+      this.broken();
+    }
+  }
+
+  close() {
+    this.closed = true;
+    if (this.decoder.state !== "closed") this.decoder.close();
+  }
+}
+
+export class JpegPictures {
+  constructor(_, { onPicture }) {
+    this.onPicture = onPicture;
+    this.last = Promise.resolve();
+    this.waiting = 0;
+  }
+
+  push(tag, bytes) {
+    if (this.waiting > 4) return; // the browser is behind: the next one will do
+    ++this.waiting;
+    const image = createImageBitmap(new Blob([bytes], { type: "image/jpeg" })).catch(() => null);
+    this.last = this.last.then(async () => {
+      const done = await image;
+      --this.waiting;
+      if (done && !this.closed) this.onPicture(tag, done);
+      else done?.close();
+    });
+  }
+
+  close() {
+    this.closed = true;
+  }
+}

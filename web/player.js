@@ -1,0 +1,212 @@
+// Shows frames at their time. The sound is the clock; without sound (no gesture yet, or none to be
+// had) the page's own time is.
+
+const START_SECONDS = 0.06; // what waits before it begins; grows where the network needs it
+const LEAST_SECONDS = 0.04;
+const MOST_SECONDS = 0.4;
+const STEADY_MS = 20000;
+const KEPT_PICTURES = 12; // a decoder has only so many
+
+/** Numbers of a moment, and what `figures.js` draws. */
+function noFigures() {
+  return { shown: 0, dropped: 0, dry: 0, skewMs: 0, bufferMs: 0, intervalMs: 0 };
+}
+
+/**
+ * Events: `picture` {frame} for each frame shown, `running` once sound may be heard.
+ * A frame is {index, utterance, speaking}; its time is index / fps.
+ */
+export class Player extends EventTarget {
+  constructor(canvas) {
+    super();
+    this.canvas = canvas;
+    this.context = canvas.getContext("2d", { alpha: false, desynchronized: false });
+    this.figures = noFigures();
+    this.queue = [];
+    this.targetSeconds = START_SECONDS;
+    this.fps = 25;
+    const Context = globalThis.AudioContext;
+    this.audio = Context ? new Context({ latencyHint: "interactive" }) : null;
+    this.rateHz = this.audio?.sampleRate ?? 48000;
+    this.hasWorklets = Boolean(this.audio?.audioWorklet);
+    this.tick = this.tick.bind(this);
+    this.ticking = requestAnimationFrame(this.tick);
+  }
+
+  /** Loads what plays sound. After it `sound` is there, or not: then pictures come alone. */
+  async prepare() {
+    if (!this.hasWorklets) return;
+    await this.audio.audioWorklet.addModule(new URL("sound_worklet.js", import.meta.url));
+    if (this.closed) return;
+    this.sound = new AudioWorkletNode(this.audio, "sound", {
+      numberOfInputs: 0, outputChannelCount: [1],
+    });
+    this.volume = new GainNode(this.audio);
+    this.sound.connect(this.volume).connect(this.audio.destination);
+    this.sound.port.onmessage = ({ data }) => this.heard(data);
+    this.audio.onstatechange = () => this.audioChanged();
+    this.audioChanged();
+  }
+
+  /** To be called in a gesture of the user: browsers are silent before. */
+  resume() {
+    if (this.audio && this.audio.state !== "running") this.audio.resume().catch(() => {});
+  }
+
+  setVolume(value) {
+    if (this.volume) this.volume.gain.value = value;
+  }
+
+  get audible() {
+    return Boolean(this.sound) && this.audio.state === "running";
+  }
+
+  audioChanged() {
+    this.report = null;
+    this.soundFrom = undefined; // from the next frame on
+    this.dispatchEvent(new CustomEvent("running", { detail: { audible: this.audible } }));
+  }
+
+  /** A new session: its frames count from 0 again. The last picture stays until then. */
+  begin({ num, den = 1 }) {
+    this.fps = num / den;
+    this.rational = { num, den };
+    this.drop();
+    this.report = null;
+    this.soundFrom = undefined;
+    this.wallStart = undefined;
+    this.fresh = true;
+  }
+
+  firstSample(index) {
+    return Math.floor((index * this.rateHz * this.rational.den) / this.rational.num);
+  }
+
+  /** The sound of a frame, as it comes. */
+  hear(frame) {
+    this.newest = frame.index ?? 0;
+    this.settleWall(this.newest);
+    if (!this.audible || !frame.sound) return;
+    if (this.soundFrom === undefined) {
+      this.soundFrom = this.firstSample(this.newest);
+      this.sound.port.postMessage({ target: Math.round(this.targetSeconds * this.rateHz) });
+      this.sound.port.postMessage({ reset: this.soundFrom });
+    }
+    const bytes = frame.sound;
+    const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    const samples = new Float32Array(bytes.length / 2);
+    for (let i = 0; i < samples.length; ++i) samples[i] = view.getInt16(2 * i, true) / 32768;
+    this.sound.port.postMessage({ push: samples }, [samples.buffer]);
+  }
+
+  /** A decoded frame; without an image the one before stays. Takes the image. */
+  show(frame, image) {
+    this.queue.push({ frame, image });
+    if (this.fresh) {
+      this.fresh = false;
+      this.draw(this.queue.shift());
+      return;
+    }
+    const now = this.now();
+    while (this.queue.length > KEPT_PICTURES ||
+           (document.hidden && this.queue.length > 1 && this.timeOf(this.queue[1]) <= now)) {
+      this.skip(this.queue.shift(), !document.hidden);
+    }
+  }
+
+  /** What is not heard yet falls silent, and nothing of it is shown. */
+  hush() {
+    this.sound?.port.postMessage({ hush: true });
+  }
+
+  timeOf({ frame }) {
+    return frame.index / this.fps;
+  }
+
+  /** Seconds of the session that are seen and heard now. */
+  now() {
+    const report = this.report;
+    if (this.audible && report?.moving) {
+      const latency = this.audio.outputLatency || this.audio.baseLatency || 0;
+      return report.position / this.rateHz + this.audio.currentTime - report.at - latency;
+    }
+    return this.wallStart === undefined ? 0 : (performance.now() - this.wallStart) / 1000;
+  }
+
+  /** Our own clock stands a target behind the newest frame; small swings are the network's. */
+  settleWall(index) {
+    const arrived = performance.now();
+    const wanted = arrived - (index / this.fps - this.targetSeconds) * 1000;
+    const off = this.wallStart === undefined ? Infinity : wanted - this.wallStart;
+    if (off > 1000 * this.targetSeconds || off < -500) this.wallStart = wanted;
+  }
+
+  heard(report) {
+    if (this.report && report.dry > this.figures.dry) {
+      this.figures.dry = report.dry;
+      this.retarget(Math.min(this.targetSeconds + 0.02, MOST_SECONDS));
+    } else if (performance.now() - (this.steadySince ?? 0) > STEADY_MS) {
+      this.retarget(Math.max(this.targetSeconds - 0.01, LEAST_SECONDS));
+    }
+    this.report = this.soundFrom === undefined ? null : report;
+    this.figures.bufferMs = (report.level / this.rateHz) * 1000;
+  }
+
+  retarget(seconds) {
+    this.steadySince = performance.now();
+    if (seconds === this.targetSeconds) return;
+    this.targetSeconds = seconds;
+    this.sound.port.postMessage({ target: Math.round(seconds * this.rateHz) });
+  }
+
+  tick() {
+    this.ticking = requestAnimationFrame(this.tick);
+    if (this.queue.length === 0) return;
+    const now = this.now();
+    while (this.queue.length > 1 && this.timeOf(this.queue[1]) <= now) {
+      this.skip(this.queue.shift(), true);
+    }
+    if (this.timeOf(this.queue[0]) <= now) {
+      const due = this.queue.shift();
+      this.figures.skewMs = (now - this.timeOf(due)) * 1000;
+      this.draw(due);
+    }
+  }
+
+  draw({ frame, image }) {
+    if (image) {
+      const { width, height } = sizeOf(image);
+      if (this.canvas.width !== width || this.canvas.height !== height) {
+        Object.assign(this.canvas, { width, height });
+      }
+      this.context.drawImage(image, 0, 0);
+      image.close();
+      const time = performance.now();
+      if (this.lastShown) this.figures.intervalMs = time - this.lastShown;
+      this.lastShown = time;
+      ++this.figures.shown;
+    }
+    this.dispatchEvent(new CustomEvent("picture", { detail: { frame, drawn: Boolean(image) } }));
+  }
+
+  skip({ image }, counted) {
+    if (!image) return;
+    image.close();
+    if (counted) ++this.figures.dropped;
+  }
+
+  drop() {
+    for (const one of this.queue.splice(0)) this.skip(one, false);
+  }
+
+  close() {
+    this.closed = true;
+    cancelAnimationFrame(this.ticking);
+    this.drop();
+    this.audio?.close();
+  }
+}
+
+function sizeOf(image) {
+  return { width: image.displayWidth ?? image.width, height: image.displayHeight ?? image.height };
+}
