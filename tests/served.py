@@ -63,9 +63,9 @@ class Served:
 
 
 @contextlib.contextmanager
-def serving(*options, preload="demo", port=0):
-    command = [lab.BINARY, "serve", "--port", str(port), "--http-port", "0"]
-    command += ["--preload", preload, *options]
+def serving(*options, preload="demo", port=0, http_port=0):
+    command = [lab.BINARY, "serve", "--port", str(port)]
+    command += ["--http-port", str(http_port), "--preload", preload, *options]
     process = subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=lab.ROOT
     )

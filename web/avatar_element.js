@@ -75,9 +75,8 @@ export class LipcastAvatar extends HTMLElement {
     player.addEventListener("running", ({ detail }) => this.tell("audible", detail));
     this.kind = await bestPictures();
     if (this.player !== player) return;
-    this.reopen(); // pictures need not wait for what plays the sound
-    await player.prepare().catch(() => {});
     player.setVolume(this.volume);
+    this.reopen();
   }
 
   /** A session of the avatar that the attributes name. */
@@ -157,7 +156,7 @@ export class LipcastAvatar extends HTMLElement {
 
   /** Call it in a gesture of the user; speak() does so itself. */
   resume() {
-    this.player?.resume();
+    return this.player?.resume();
   }
 
   /**
@@ -170,14 +169,16 @@ export class LipcastAvatar extends HTMLElement {
     if (source instanceof MediaStream) return this.listen(source);
     const encoded = source instanceof Blob ? await source.arrayBuffer() : source;
     const buffer = encoded instanceof AudioBuffer ? encoded
-      : await this.player.audio.decodeAudioData(encoded);
+      : await new OfflineAudioContext(1, 1, this.player.rateHz).decodeAudioData(encoded);
     const samples = await mono(buffer, this.player.rateHz);
     this.interrupt();
     return this.spoken(this.session?.speak(samples));
   }
 
   async listen(stream) {
+    await this.player.resume();
     const { audio } = this.player;
+    if (!audio) throw new DOMException("wants a gesture first", "NotAllowedError");
     this.module ??= audio.audioWorklet.addModule(new URL("microphone_worklet.js", import.meta.url));
     await this.module;
     this.interrupt();
@@ -212,8 +213,9 @@ export class LipcastAvatar extends HTMLElement {
     this.closeMicrophone();
     if (this.speaking) this.stopped = performance.now();
     this.spoke = null;
-    this.session?.clear();
-    this.player?.hush();
+    if (!this.session?.utterance) return; // nothing was said
+    this.session.clear();
+    this.player.hush(this.session.utterance);
   }
 
   closeMicrophone() {

@@ -7,7 +7,7 @@ import { headersOf } from "./session.js";
 const $ = (id) => document.getElementById(id);
 const avatar = $("avatar");
 const welcome = $("hint").textContent;
-const page = { opened: null, failed: null, heard: true, capacity: null };
+const page = { opened: null, failed: null, said: 0, capacity: null };
 
 // ---- what the page says
 
@@ -34,7 +34,8 @@ function showState() {
   const { speaking } = avatar;
   $("stop").disabled = !speaking && !avatar.microphone && !page.said;
   if (!page.opened || page.failed) return;
-  setStatus(speaking ? "speaking" : "idle", speaking ? "Speaking" : "Ready");
+  const talks = speaking || page.said; // also in the pauses between its words
+  setStatus(talks ? "speaking" : "idle", talks ? "Speaking" : "Ready");
 }
 
 // ---- the avatar
@@ -42,8 +43,10 @@ function showState() {
 avatar.addEventListener("opened", ({ detail }) => {
   page.opened = detail;
   page.failed = null;
+  page.said = 0;
   showNotice(null);
   showState();
+  document.body.style.setProperty("--shape", `${detail.width} / ${detail.height}`);
   if (avatar.pictures === "jpeg") say(jpegHint);
 });
 avatar.addEventListener("failed", ({ detail }) => {
@@ -63,7 +66,7 @@ avatar.addEventListener("finished", ({ detail }) => {
 });
 
 // Browsers are silent until the person has done something.
-for (const gesture of ["pointerdown", "keydown"]) {
+for (const gesture of ["pointerdown", "pointerup", "keydown"]) {
   addEventListener(gesture, () => avatar.resume(), { capture: true });
 }
 

@@ -1,6 +1,7 @@
 // Shows frames at their time. The sound is the clock; without sound (no gesture yet, or none to be
 // had) the page's own time is.
 
+const RATE_HZ = 48000; // of what is sent and heard; browsers convert where the device has another
 const START_SECONDS = 0.06; // what waits before it begins; grows where the network needs it
 const LEAST_SECONDS = 0.04;
 const MOST_SECONDS = 0.4;
@@ -25,35 +26,40 @@ export class Player extends EventTarget {
     this.queue = [];
     this.targetSeconds = START_SECONDS;
     this.fps = 25;
-    const Context = globalThis.AudioContext;
-    this.audio = Context ? new Context({ latencyHint: "interactive" }) : null;
-    this.rateHz = this.audio?.sampleRate ?? 48000;
-    this.hasWorklets = Boolean(this.audio?.audioWorklet);
+    this.rateHz = RATE_HZ;
+    this.loudness = 1;
+    this.cut = 0; // utterances up to this one are not shown
     this.tick = this.tick.bind(this);
     this.ticking = requestAnimationFrame(this.tick);
   }
 
-  /** Loads what plays sound. After it `sound` is there, or not: then pictures come alone. */
-  async prepare() {
-    if (!this.hasWorklets) return;
-    await this.audio.audioWorklet.addModule(new URL("sound_worklet.js", import.meta.url));
+  /** To be called in a gesture of the user: browsers let no page sound before, and complain of one
+   *  that tries. Opens the sound the first time. */
+  resume() {
+    if (navigator.userActivation && !navigator.userActivation.hasBeenActive) return undefined;
+    this.opening ??= this.openSound().catch(() => {}); // without it pictures come alone
+    if (this.audio?.state === "suspended") this.audio.resume().catch(() => {});
+    return this.opening;
+  }
+
+  async openSound() {
+    if (!globalThis.AudioWorkletNode) return; // a page that is neither https:// nor localhost
+    const audio = new AudioContext({ latencyHint: "interactive", sampleRate: this.rateHz });
+    this.audio = audio;
+    await audio.audioWorklet.addModule(new URL("sound_worklet.js", import.meta.url));
     if (this.closed) return;
-    this.sound = new AudioWorkletNode(this.audio, "sound", {
+    this.sound = new AudioWorkletNode(audio, "sound", {
       numberOfInputs: 0, outputChannelCount: [1],
     });
-    this.volume = new GainNode(this.audio);
-    this.sound.connect(this.volume).connect(this.audio.destination);
+    this.volume = new GainNode(audio, { gain: this.loudness });
+    this.sound.connect(this.volume).connect(audio.destination);
     this.sound.port.onmessage = ({ data }) => this.heard(data);
-    this.audio.onstatechange = () => this.audioChanged();
+    audio.onstatechange = () => this.audioChanged();
     this.audioChanged();
   }
 
-  /** To be called in a gesture of the user: browsers are silent before. */
-  resume() {
-    if (this.audio && this.audio.state !== "running") this.audio.resume().catch(() => {});
-  }
-
   setVolume(value) {
+    this.loudness = value;
     if (this.volume) this.volume.gain.value = value;
   }
 
@@ -75,6 +81,7 @@ export class Player extends EventTarget {
     this.report = null;
     this.soundFrom = undefined;
     this.wallStart = undefined;
+    this.cut = 0;
     this.fresh = true;
   }
 
@@ -107,6 +114,13 @@ export class Player extends EventTarget {
       this.draw(this.queue.shift());
       return;
     }
+    if (this.cut) {
+      const old = frame.utterance && frame.utterance <= this.cut;
+      if (!old) this.cut = 0; // silent, so it need not wait for its time
+      if (old) this.skip(this.queue.pop(), false);
+      else this.draw(this.queue.pop());
+      return;
+    }
     const now = this.now();
     while (this.queue.length > KEPT_PICTURES ||
            (document.hidden && this.queue.length > 1 && this.timeOf(this.queue[1]) <= now)) {
@@ -114,9 +128,11 @@ export class Player extends EventTarget {
     }
   }
 
-  /** What is not heard yet falls silent, and nothing of it is shown. */
-  hush() {
+  /** What waits of utterances up to this one is neither heard nor shown. */
+  hush(utterance) {
     this.sound?.port.postMessage({ hush: true });
+    this.cut = utterance;
+    this.drop();
   }
 
   timeOf({ frame }) {

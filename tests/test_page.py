@@ -1,0 +1,264 @@
+"""The page of `lipcast serve` in a real browser. Times are printed (-s) and never decide."""
+
+import contextlib
+import os
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.browser import Page, chromium
+from tests.served import SPEECH, TOKEN, serving, token_file
+
+FIGURES = "document.getElementById('avatar').figures"
+READY = "document.getElementById('status')?.dataset.state === 'idle' && avatar.figures.shown > 0"
+SPEAKING = "document.getElementById('avatar').speaking"
+NOTICE = "document.querySelector('#notice:not([hidden])')?.innerText ?? ''"
+HINT = "document.getElementById('hint').textContent"
+SIZES = {"phone": (360, 740), "desktop": (1280, 860), "4k": (3840, 2160)}
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory):
+    with chromium(tmp_path_factory.mktemp("browser")) as port:
+        yield port
+
+
+@pytest.fixture(scope="module")
+def served():
+    with serving() as server:
+        yield server
+
+
+@pytest.fixture
+def shots(tmp_path):
+    """Where screenshots go: LIPCAST_PAGE_SHOTS keeps them to be looked at."""
+    folder = Path(os.environ.get("LIPCAST_PAGE_SHOTS", tmp_path))
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+@contextlib.contextmanager
+def tab(browser, *, script=""):
+    page = Page(browser)
+    if script:
+        page.call("Page.addScriptToEvaluateOnNewDocument", source=script)
+    try:
+        yield page
+    finally:
+        page.close()
+
+
+@contextlib.contextmanager
+def opened(browser, server, *, script="", path="/"):
+    """The page, with its avatar alive, and nothing in the console until its end."""
+    with tab(browser, script=script) as page:
+        page.go(f"http://127.0.0.1:{server.http_port}{path}")
+        assert page.wait(READY), page.run(NOTICE)
+        yield page
+        assert page.console == []
+
+
+def spoken(page, path=SPEECH):
+    page.click("h1")  # before a gesture there is no sound
+    page.choose("#file", path)
+    assert page.wait(SPEAKING), page.run(HINT)
+
+
+def test_the_avatar_is_alive_at_once_and_all_comes_from_the_server(browser, served):
+    with opened(browser, served) as page:
+        first = page.run(FIGURES)
+        assert page.wait(f"{FIGURES}.shown >= {first['shown']} + 20")
+        # What is drawn is no blank: a face has many colours.
+        colours = page.run("""(() => {
+            const { context, canvas } = document.getElementById("avatar").player;
+            const { data } = context.getImageData(0, 0, canvas.width, canvas.height);
+            const seen = new Set();
+            for (let i = 0; i < data.length; i += 4 * 97) seen.add(data[i] >> 3 | data[i + 1] >> 3 << 5);
+            return seen.size;
+        })()""")
+        assert colours > 50
+        assert page.run("document.getElementById('avatar').pictures") == "h264"
+        assert page.wait("document.querySelector('.card img')?.naturalWidth === 320")
+        origin = f"127.0.0.1:{served.http_port}"
+        assert page.requests
+        strangers = [
+            url
+            for url in page.requests
+            if not url.startswith((f"http://{origin}/", f"ws://{origin}/", "blob:"))
+        ]
+        assert strangers == []
+        headers = page.headers[f"http://{origin}/"]
+        assert "unsafe" not in headers["Content-Security-Policy"]
+        print(f"\nfirst picture {first['firstPictureMs']:.0f} ms after opening")
+
+
+def test_a_file_is_spoken_and_stop_ends_it(browser, served):
+    with opened(browser, served) as page:
+        spoken(page)
+        assert page.wait("avatar.audible && avatar.figures.bufferMs > 0")
+        assert page.run("document.getElementById('status').textContent") == "Speaking"
+        speak_ms = page.wait(f"{FIGURES}.speakMs")
+        assert speak_ms > 0
+        page.click("#stop")
+        stop_ms = page.wait(f"{FIGURES}.stopMs")
+        assert stop_ms > 0
+        assert page.wait(f"!{SPEAKING}")
+        assert page.wait("document.getElementById('stop').disabled")
+        # It speaks again, and Escape is Stop too.
+        spoken(page)
+        page.press("Escape")
+        assert page.wait(f"!{SPEAKING}")
+        figures = page.run(FIGURES)
+        print(
+            f"\nsound to mouth {speak_ms:.0f} ms, Stop to still {stop_ms:.0f} ms, "
+            f"picture after sound {figures['skewMs']:.0f} ms, dropped {figures['dropped']}"
+        )
+
+
+def test_a_whole_file_is_heard_to_its_end(browser, served, tmp_path):
+    short = tmp_path / "short.wav"
+    command = ["ffmpeg", "-v", "error", "-i", str(SPEECH), "-t", "1.2", "-ar", "22050"]
+    subprocess.run([*command, "-ac", "2", str(short)], check=True)
+    with opened(browser, served) as page:
+        page.run(
+            "avatar.addEventListener('finished', (event) => { window.end = event.detail; })"
+        )
+        spoken(page, short)
+        end = page.wait("window.end")
+        # 1.2 s, at the rate of the session whatever that of the file is.
+        assert end["playedSamples"] == pytest.approx(1.2 * 48000, abs=48)
+        assert not end.get("interrupted")
+
+
+def test_the_microphone_is_spoken_live(browser, served):
+    with opened(browser, served) as page:
+        page.click("#microphone")
+        assert page.wait(SPEAKING), page.run(HINT)
+        assert (
+            page.run(
+                "document.getElementById('microphone').getAttribute('aria-pressed')"
+            )
+            == "true"
+        )
+        page.click("#microphone")
+        assert page.wait(
+            "document.getElementById('status').dataset.state === 'idle'", 20
+        )
+        assert page.run("avatar.microphone === null")
+
+
+def test_what_fails_is_said_in_words(browser, served, tmp_path):
+    broken = tmp_path / "broken.wav"
+    broken.write_bytes(b"RIFF no sound at all")
+    script = """navigator.mediaDevices.getUserMedia =
+        () => Promise.reject(new DOMException("", "NotFoundError"));"""
+    with opened(browser, served, script=script) as page:
+        page.click("h1")
+        page.choose("#file", broken)
+        assert page.wait(f"{HINT}.includes('cannot be played')"), page.run(HINT)
+        page.click("#microphone")
+        assert page.wait(f"{HINT}.includes('No microphone was found')"), page.run(HINT)
+
+
+def test_without_webcodecs_pictures_come_as_jpeg(browser, served):
+    with opened(browser, served, script="delete globalThis.VideoDecoder;") as page:
+        assert page.run("avatar.pictures") == "jpeg"
+        assert page.run(HINT).startswith("This browser does not decode H.264")
+        spoken(page)
+        assert page.wait(f"{FIGURES}.shown > 30")
+
+
+def test_a_full_server_says_so_and_lets_the_next_one_in(browser):
+    with serving("--max-sessions", "1") as server, tab(browser) as page:
+        with opened(browser, server):
+            page.go(f"http://127.0.0.1:{server.http_port}/")
+            assert page.wait(f"({NOTICE}).includes('The server is full')")
+            assert "Trying again" in page.run(NOTICE)
+        assert page.wait(READY), page.run(NOTICE)  # the first one has left
+
+
+def test_a_token_is_asked_for_and_a_lost_server_is_found_again(browser, tmp_path):
+    options = ["--set", f"listen.tokens={token_file(tmp_path, TOKEN)}"]
+    options += ["--set", "limits.drain_seconds=0"]  # it goes at once
+    with tab(browser) as page:
+        with serving(*options) as server:
+            port = server.http_port
+            page.go(f"http://127.0.0.1:{port}/")
+            assert page.wait(f"({NOTICE}).includes('A token is needed')")
+            page.run(
+                "document.getElementById('token').value = 'wrong'; document.getElementById('token-form').requestSubmit()"
+            )
+            assert page.wait(f"({NOTICE}).includes('A token is needed')")
+            page.run(
+                f"document.getElementById('token').value = '{TOKEN}'; document.getElementById('token-form').requestSubmit()"
+            )
+            assert page.wait(READY), page.run(NOTICE)
+            assert page.wait("document.querySelector('.card img')?.naturalWidth")
+        assert page.wait(f"({NOTICE}).includes('does not answer')")
+        with serving(*options, http_port=port):
+            assert page.wait(READY, 20), page.run(NOTICE)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_layout_holds_from_a_phone_to_4k(browser, served, shots, scheme):
+    with opened(browser, served) as page:
+        page.run("document.getElementById('figures').open = true")
+        for name, (width, height) in SIZES.items():
+            page.look(width, height, scheme)
+            time.sleep(0.7)  # the plots come twice a second
+            page.shoot(shots / f"{name}-{scheme}.png")
+            assert page.run("document.scrollingElement.scrollWidth") <= width, name
+        # Contrast of the text against what it stands on: WCAG AA.
+        for ink in ("--ink", "--quiet", "--alarm"):
+            for ground in ("--ground", "--sheet"):
+                assert contrast(page, ink, ground) >= 4.5, (ink, ground)
+        assert contrast(page, "--on-accent", "--accent") >= 4.5
+
+
+def contrast(page, ink, ground):
+    def luminance(name):
+        text = page.run(
+            f"getComputedStyle(document.documentElement).getPropertyValue('{name}')"
+        ).strip()
+        linear = [
+            v / 12.92 if v <= 0.04045 else ((v + 0.055) / 1.055) ** 2.4
+            for v in (int(text[i : i + 2], 16) / 255 for i in (1, 3, 5))
+        ]
+        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+    light, dark = sorted((luminance(ink), luminance(ground)), reverse=True)
+    return (light + 0.05) / (dark + 0.05)
+
+
+def test_everything_has_a_name_and_the_keyboard_reaches_it(browser, served):
+    with opened(browser, served) as page:
+        assert page.wait("document.querySelector('.card img') !== null")
+        tree = page.call("Accessibility.getFullAXTree")["nodes"]
+        roles = {"button", "radio", "slider", "textbox", "image", "radiogroup"}
+        found = [
+            (node["role"]["value"], node["name"]["value"])
+            for node in tree
+            if not node.get("ignored") and node["role"]["value"] in roles
+        ]
+        assert {"button", "radio", "slider", "radiogroup"} <= {
+            role for role, _ in found
+        }
+        assert [role for role, name in found if not name] == []
+        order = []
+        for _ in range(12):
+            page.call(
+                "Input.dispatchKeyEvent",
+                type="rawKeyDown",
+                key="Tab",
+                code="Tab",
+                windowsVirtualKeyCode=9,
+            )
+            order.append(page.run("document.activeElement.id"))
+        reached = [one for one in order if one]
+        wanted = ["file", "microphone", "volume", "avatar-demo"]
+        assert [one for one in reached if one in wanted][:4] == wanted
+        page.run("document.getElementById('file').focus()")
+        outline = "getComputedStyle(document.getElementById('file-label')).outlineStyle"
+        assert page.run(outline) == "solid"
