@@ -116,9 +116,16 @@ class Page:
                 clickCount=1,
             )
 
-    def press(self, key):
+    def press(self, key, code):
         for kind in ("keyDown", "keyUp"):
-            self.call("Input.dispatchKeyEvent", type=kind, key=key, code=key)
+            self.call(
+                "Input.dispatchKeyEvent",
+                type=kind,
+                key=key,
+                code=key,
+                windowsVirtualKeyCode=code,
+                text="\r" if key == "Enter" and kind == "keyDown" else "",
+            )
 
     def choose(self, selector, path):
         """A file, as the dialog of an <input type=file> gives it."""

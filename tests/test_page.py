@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.browser import Page, chromium
-from tests.served import SPEECH, TOKEN, serving, token_file
+from tests.served import SPEECH, TOKEN, serving, token_file, wait_until
 
 FIGURES = "document.getElementById('avatar').figures"
 READY = "document.getElementById('status')?.dataset.state === 'idle' && avatar.figures.shown > 0"
@@ -108,7 +108,7 @@ def test_a_file_is_spoken_and_stop_ends_it(browser, served):
         assert page.wait("document.getElementById('stop').disabled")
         # It speaks again, and Escape is Stop too.
         spoken(page)
-        page.press("Escape")
+        page.press("Escape", 27)
         assert page.wait(f"!{SPEAKING}")
         figures = page.run(FIGURES)
         print(
@@ -130,6 +130,24 @@ def test_a_whole_file_is_heard_to_its_end(browser, served, tmp_path):
         # 1.2 s, at the rate of the session whatever that of the file is.
         assert end["playedSamples"] == pytest.approx(1.2 * 48000, abs=48)
         assert not end.get("interrupted")
+        # The same as a film: made by the server, kept by the browser.
+        folder = tmp_path / "downloads"
+        page.call(
+            "Browser.setDownloadBehavior", behavior="allow", downloadPath=str(folder)
+        )
+        page.click("#film")
+        assert page.wait(f"{HINT}.includes('among your downloads')"), page.run(HINT)
+        assert wait_until((folder / "short.mp4").exists), list(folder.glob("*"))
+        assert (folder / "short.mp4").read_bytes()[4:8] == b"ftyp"
+
+
+def test_typed_text_is_spoken(browser, served):
+    with opened(browser, served) as page:
+        assert page.wait("!document.getElementById('say-form').hidden")
+        page.click("#text")
+        page.call("Input.insertText", text="Good morning, and welcome.")
+        page.press("Enter", 13)
+        assert page.wait(SPEAKING), page.run(HINT)
 
 
 def test_the_microphone_is_spoken_live(browser, served):
@@ -235,6 +253,7 @@ def contrast(page, ink, ground):
 def test_everything_has_a_name_and_the_keyboard_reaches_it(browser, served):
     with opened(browser, served) as page:
         assert page.wait("document.querySelector('.card img') !== null")
+        assert page.wait("!document.getElementById('say-form').hidden")
         tree = page.call("Accessibility.getFullAXTree")["nodes"]
         roles = {"button", "radio", "slider", "textbox", "image", "radiogroup"}
         found = [
@@ -248,17 +267,11 @@ def test_everything_has_a_name_and_the_keyboard_reaches_it(browser, served):
         assert [role for role, name in found if not name] == []
         order = []
         for _ in range(12):
-            page.call(
-                "Input.dispatchKeyEvent",
-                type="rawKeyDown",
-                key="Tab",
-                code="Tab",
-                windowsVirtualKeyCode=9,
-            )
+            page.press("Tab", 9)
             order.append(page.run("document.activeElement.id"))
         reached = [one for one in order if one]
-        wanted = ["file", "microphone", "volume", "avatar-demo"]
-        assert [one for one in reached if one in wanted][:4] == wanted
+        wanted = ["file", "microphone", "volume", "text", "say", "avatar-demo"]
+        assert [one for one in reached if one in wanted][:6] == wanted
         page.run("document.getElementById('file').focus()")
         outline = "getComputedStyle(document.getElementById('file-label')).outlineStyle"
         assert page.run(outline) == "solid"

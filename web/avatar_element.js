@@ -4,7 +4,7 @@
 
 import { H264Pictures, JpegPictures, bestPictures, videoFormat } from "./pictures.js";
 import { Player } from "./player.js";
-import { Session } from "./session.js";
+import { Session, headersOf } from "./session.js";
 
 export class LipcastAvatar extends HTMLElement {
   static observedAttributes = ["server", "avatar", "token"];
@@ -173,6 +173,21 @@ export class LipcastAvatar extends HTMLElement {
     const samples = await mono(buffer, this.player.rateHz);
     this.interrupt();
     return this.spoken(this.session?.speak(samples));
+  }
+
+  /** Speaks a text, where the server has a program for that; else rejects. */
+  async say(text) {
+    this.resume();
+    const answer = await fetch(new URL("v1/say", this.base), {
+      method: "POST",
+      headers: { ...headersOf(this.getAttribute("token")), "Content-Type": "application/json" },
+      body: JSON.stringify({ text }),
+    });
+    if (!answer.ok) {
+      const { message = `HTTP ${answer.status}` } = await answer.json().catch(() => ({}));
+      throw new Error(message);
+    }
+    return this.speak(await answer.arrayBuffer());
   }
 
   async listen(stream) {

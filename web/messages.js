@@ -19,6 +19,11 @@ export function failureMessage({ failure, reason, retrySeconds }) {
         title: "The server is full",
         text: `It takes no more live sessions right now${reason ? ` (${reason})` : ""}.${again}`,
       };
+    case Failure.blocked:
+      return {
+        title: "The server lets no session of this page in",
+        text: `A proxy in between must pass WebSockets on and keep the host name, or listen.origins must name ${location.origin}.${again}`,
+      };
     default:
       return { title: "The server did not take the session", text: `${reason}.${again}` };
   }

@@ -72,10 +72,16 @@ for (const gesture of ["pointerdown", "pointerup", "keydown"]) {
 
 // ---- making it speak
 
+/** What was spoken last and can be a film: a Blob, or null. */
+function keepForFilm(sound, name) {
+  page.film = sound && { sound, name };
+  $("film").hidden = !sound;
+}
+
 async function speak(source, failure) {
   showMicrophone(false);
   try {
-    page.said = await avatar.speak(source);
+    page.said = await (typeof source === "string" ? avatar.say(source) : avatar.speak(source));
     showState();
     return true;
   } catch (error) {
@@ -87,13 +93,69 @@ async function speak(source, failure) {
 async function playFile(file) {
   if (!file) return;
   say(`Reading “${file.name}”…`);
-  if (await speak(file, () => soundFileMessage(file.name))) say(`Speaking “${file.name}”.`);
+  if (!(await speak(file, () => soundFileMessage(file.name)))) return;
+  say(`Speaking “${file.name}”.`);
+  keepForFilm(file, file.name.replace(/\.[^.]*$/, ""));
 }
 
 $("file").addEventListener("change", () => {
   playFile($("file").files[0]);
   $("file").value = ""; // so that the same one may be chosen again
 });
+
+$("say-form").addEventListener("submit", async (event) => {
+  event.preventDefault();
+  const text = $("text").value.trim();
+  if (!text) return;
+  $("say").disabled = true;
+  if (await speak(text, (error) => `The text could not be spoken: ${error.message}`)) say(welcome);
+  $("say").disabled = false;
+  $("text").select();
+});
+
+/** The same sound as an MP4, made by the server as fast as it can and then downloaded. */
+async function saveFilm({ sound, name }) {
+  const label = $("film").querySelector("span");
+  const made = await fetched(`v1/renders?avatar=${encodeURIComponent(avatar.getAttribute("avatar"))}`, {
+    method: "POST", body: sound,
+  });
+  let job = await made.json();
+  if (!made.ok) throw new Error(job.message);
+  while (job.state === "queued" || job.state === "running") {
+    const share = Number(job.totalFrames) ? Number(job.frames) / Number(job.totalFrames) : 0;
+    label.textContent = `Film: ${percent(share)}`;
+    await new Promise((resolve) => setTimeout(resolve, 400));
+    job = await (await fetched(`v1/renders/${job.id}`)).json();
+  }
+  if (job.state !== "done") throw new Error(job.error || job.message || job.state);
+  const film = await (await fetched(`v1/renders/${job.id}/file`)).blob();
+  const link = Object.assign(document.createElement("a"), {
+    href: URL.createObjectURL(film), download: `${name}.mp4`,
+  });
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 60000);
+  fetched(`v1/renders/${job.id}`, { method: "DELETE" }).catch(() => {});
+  return film.size;
+}
+
+$("film").addEventListener("click", async () => {
+  $("film").disabled = true;
+  try {
+    const bytes = await saveFilm(page.film);
+    say(`The film is among your downloads: ${(bytes / 1e6).toFixed(1)} MB.`);
+  } catch (error) {
+    say(`The film could not be made: ${error.message}`, true);
+  }
+  $("film").disabled = false;
+  $("film").querySelector("span").textContent = "Save as a film";
+});
+
+async function offerText() {
+  const answer = await fetched("v1/say").catch(() => null);
+  const { available = false, textBytes } = answer?.ok ? await answer.json() : {};
+  $("say-form").hidden = !available;
+  if (available) $("text").maxLength = textBytes / 4; // of UTF-8: at most 4 bytes a letter
+}
 
 let inside = 0;
 addEventListener("dragenter", (event) => {
@@ -158,8 +220,9 @@ $("volume").addEventListener("input", () => {
 
 const server = new URL(".", document.baseURI);
 
-function fetched(path) {
-  return fetch(new URL(path, server), { headers: headersOf(avatar.getAttribute("token")) });
+function fetched(path, options = {}) {
+  const headers = headersOf(avatar.getAttribute("token"));
+  return fetch(new URL(path, server), { ...options, headers });
 }
 
 async function listAvatars() {
@@ -211,6 +274,7 @@ function card({ name, title, fps, width, height, problem }, chosen) {
 async function showAvatars() {
   const avatars = await listAvatars();
   if (!avatars) return false;
+  offerText();
   const good = avatars.filter(({ problem }) => !problem);
   const wanted = avatar.getAttribute("avatar");
   const chosen = good.find(({ name }) => name === wanted) ?? good.find(({ loaded }) => loaded) ?? good[0];

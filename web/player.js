@@ -28,6 +28,7 @@ export class Player extends EventTarget {
     this.fps = 25;
     this.rateHz = RATE_HZ;
     this.loudness = 1;
+    this.epoch = 0; // of the sound: reports of an older one say nothing
     this.cut = 0; // utterances up to this one are not shown
     this.tick = this.tick.bind(this);
     this.ticking = requestAnimationFrame(this.tick);
@@ -97,7 +98,7 @@ export class Player extends EventTarget {
     if (this.soundFrom === undefined) {
       this.soundFrom = this.firstSample(this.newest);
       this.sound.port.postMessage({ target: Math.round(this.targetSeconds * this.rateHz) });
-      this.sound.port.postMessage({ reset: this.soundFrom });
+      this.sound.port.postMessage({ reset: this.soundFrom, epoch: ++this.epoch });
     }
     const bytes = frame.sound;
     const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
@@ -158,13 +159,14 @@ export class Player extends EventTarget {
   }
 
   heard(report) {
+    if (report.epoch !== this.epoch || this.soundFrom === undefined) return;
     if (this.report && report.dry > this.figures.dry) {
       this.figures.dry = report.dry;
       this.retarget(Math.min(this.targetSeconds + 0.02, MOST_SECONDS));
     } else if (performance.now() - (this.steadySince ?? 0) > STEADY_MS) {
       this.retarget(Math.max(this.targetSeconds - 0.01, LEAST_SECONDS));
     }
-    this.report = this.soundFrom === undefined ? null : report;
+    this.report = report;
     this.figures.bufferMs = (report.level / this.rateHz) * 1000;
   }
 

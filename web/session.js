@@ -7,6 +7,7 @@ export const Failure = {
   gone: "gone", // no server, or the network
   token: "token", // it wants one, or another
   full: "full", // no capacity now
+  blocked: "blocked", // it answers, but lets no WebSocket of this page in
   refused: "refused", // an opening it does not take: the reason says why
 };
 
@@ -77,6 +78,7 @@ export class Session extends EventTarget {
     if (this.closed) return;
     if (status === 401) this.fail(Failure.token, "", false);
     else if (status === 429) this.fail(Failure.full, "this address asks too often", true);
+    else if (status === 200 && this.tries >= 2) this.fail(Failure.blocked, "", true);
     else this.fail(Failure.gone, "", true);
   }
 

@@ -1,11 +1,11 @@
 // Plays a session's sound and keeps its time: the one clock that pictures follow.
 //
 // In:  {push: Float32Array}   samples that follow those before
-//      {reset: position}      forget all; the next sample pushed has this position
+//      {reset: position, epoch} forget all; the next sample pushed has this position
 //      {hush: true}           what waits becomes silence, after a short fade: nothing shifts
 //      {target: samples}      how much waits before it begins, and what it comes back to
-// Out: 50 times a second {position, moving, level, dry, skipped, at}: what is heard next at time `at`,
-//      whether it plays, how much waits, how often it ran dry, samples left out to catch up.
+// Out: 50 times a second {epoch, position, moving, level, dry, skipped, at}: of which reset, what is heard
+//      next at time `at`, whether it plays, how much waits, how often it ran dry, samples left out to catch up.
 
 const FADE = 240;
 
@@ -31,6 +31,7 @@ class Sound extends AudioWorkletProcessor {
       this.pieces = [];
       this.level = 0;
       this.position = data.reset;
+      this.epoch = data.epoch;
       this.waiting = true;
     } else if (data.target) {
       this.target = data.target;
@@ -89,7 +90,7 @@ class Sound extends AudioWorkletProcessor {
     if (this.next <= 0) {
       this.next = sampleRate * 0.02;
       this.port.postMessage({
-        position: this.position, moving: !this.waiting, level: this.level, dry: this.dry,
+        epoch: this.epoch, position: this.position, moving: !this.waiting, level: this.level, dry: this.dry,
         skipped: this.skipped, at: currentTime + want / sampleRate,
       });
     }

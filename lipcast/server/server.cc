@@ -25,6 +25,7 @@
 #include "lipcast/server/http_server.h"
 #include "lipcast/server/rest_api.h"
 #include "lipcast/server/rest_renders.h"
+#include "lipcast/server/rest_say.h"
 #include "lipcast/server/secrets.h"
 #include "lipcast/server/speech_host.h"
 #include "lipcast/server/web_page.h"
@@ -115,6 +116,7 @@ struct Server::State {
   GrpcServerService info;
   std::unique_ptr<grpc::Server> grpc;
   int grpc_port = 0;
+  Executor say{1};  // a thread that waits for the program that speaks text
   std::unique_ptr<HttpServer> http;
   std::vector<std::string> loaded;
 };
@@ -258,6 +260,7 @@ Result<std::unique_ptr<Server>> Server::Start(const ServerConfig& config,
   http.metrics = parts.metrics;
   LC_RETURN_IF_ERROR(http.router.Add(PagesOf(*state)));
   LC_RETURN_IF_ERROR(http.router.Add(WebPageRoutes()));
+  LC_RETURN_IF_ERROR(http.router.Add(SayRoutes(SayProgramOf(config.say_command), state->say)));
   LC_RETURN_IF_ERROR(http.router.Add(AvatarRoutes(state->host, state->facts)));
   LC_RETURN_IF_ERROR(http.router.Add(RenderRoutes(*state->jobs, state->host.slow())));
   http.upgrades["/v1/speak"] = [raw = state.get()](HttpSocket socket, UpgradeRequest request,
@@ -313,10 +316,11 @@ int Server::http_port() const { return state_->http->port(); }
 std::string Server::Greeting() const {
   const State& state = *state_;
   const bool secure = !state.config.tls_certificate.empty();
-  std::string text =
-      fmt::format("grpc  {}:{}{}\nhttp  {}://{}:{}/healthz /readyz /metrics, WebSocket /v1/speak\n",
-                  HostInAddress(state.config.host), grpc_port(), secure ? " (TLS)" : "",
-                  secure ? "https" : "http", HostInAddress(state.config.host), http_port());
+  std::string text = fmt::format(
+      "grpc  {}:{}{}\nhttp  {}://{}:{}/ is the page; /healthz /readyz /metrics, WebSocket "
+      "/v1/speak\n",
+      HostInAddress(state.config.host), grpc_port(), secure ? " (TLS)" : "",
+      secure ? "https" : "http", HostInAddress(state.config.host), http_port());
   const double headroom = state.admission.report().headroom;  // nobody is there yet
   for (const std::string& name : state.loaded) {
     const auto entry = state_->registry.Get(name);

@@ -188,6 +188,9 @@ std::vector<ConfigKey> MakeKeys() {
       NumberKey("output.jpeg_quality", &C::jpeg_quality, 1, 100, "where a client asks for none"),
       ChoiceKey("output.compat_frames", &C::compat_frames, {"jpeg", "raw"},
                 "what old clients get; raw is BGR"),
+      ListKey("say.command", &C::say_command,
+              "a program that speaks text, with its arguments: text in, WAV out; auto: flite or "
+              "espeak-ng if there; none: off"),
       Reloads(ChoiceKey("log.level", &C::log_level, {"debug", "info", "warning", "error"},
                         "what is below is not written")),
       ChoiceKey("log.format", &C::log_format, {"text", "json"}, "one line an event"),

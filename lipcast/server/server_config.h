@@ -63,6 +63,9 @@ struct ServerConfig {
   int jpeg_quality = 75;
   std::string compat_frames = "jpeg";  ///< jpeg or raw (BGR)
 
+  // say
+  std::vector<std::string> say_command{"auto"};  ///< see SayProgramOf
+
   // log
   std::string log_level = "info", log_format = "text";
   int log_flush_ms = 0;      ///< how long lines are gathered; 0: each leaves at once

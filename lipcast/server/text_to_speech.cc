@@ -1,0 +1,164 @@
+#include "lipcast/server/text_to_speech.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <poll.h>
+#include <spawn.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <csignal>
+#include <cstdlib>
+#include <cstring>
+#include <sstream>
+#include <utility>
+
+#include "lipcast/avatar/package_path.h"
+
+namespace lipcast::server {
+namespace {
+
+using SteadyClock = std::chrono::steady_clock;
+
+class Descriptor {
+ public:
+  explicit Descriptor(int fd = -1) : fd_(fd) {}
+  Descriptor(Descriptor&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
+  Descriptor& operator=(Descriptor&& other) noexcept {
+    std::swap(fd_, other.fd_);
+    return *this;
+  }
+  ~Descriptor() {
+    if (fd_ >= 0) ::close(fd_);
+  }
+  int get() const { return fd_; }
+
+ private:
+  int fd_;
+};
+
+bool Installed(const std::string& program) {
+  const char* path = std::getenv("PATH");
+  std::istringstream folders(path == nullptr ? "/usr/local/bin:/usr/bin:/bin" : path);
+  for (std::string folder; std::getline(folders, folder, ':');) {
+    if (!folder.empty() && ::access((folder + "/" + program).c_str(), X_OK) == 0) return true;
+  }
+  return false;
+}
+
+Status SystemFailure(const std::string& what) {
+  return Status(Code::kUnavailable, "say: " + what + ": " + std::strerror(errno));
+}
+
+/// A file in memory that reads as `text`.
+Result<Descriptor> TextFile(const std::string& text) {
+  Descriptor file(::memfd_create("lipcast-say", MFD_CLOEXEC));
+  if (file.get() < 0) return SystemFailure("memfd_create");
+  size_t at = 0;
+  while (at < text.size()) {
+    const ssize_t wrote = ::write(file.get(), text.data() + at, text.size() - at);
+    if (wrote <= 0) return SystemFailure("the text");
+    at += static_cast<size_t>(wrote);
+  }
+  ::lseek(file.get(), 0, SEEK_SET);
+  return file;
+}
+
+/// In a process group of its own, so that it can be killed with all that it started.
+Result<pid_t> Spawn(const SayProgram& program, int in, int out) {
+  std::vector<char*> argv;
+  for (const std::string& word : program.argv) argv.push_back(const_cast<char*>(word.c_str()));
+  argv.push_back(nullptr);
+  posix_spawn_file_actions_t files;
+  posix_spawnattr_t attributes;
+  posix_spawn_file_actions_init(&files);
+  posix_spawnattr_init(&attributes);
+  posix_spawn_file_actions_adddup2(&files, in, 0);
+  posix_spawn_file_actions_adddup2(&files, out, 1);
+  posix_spawn_file_actions_addopen(&files, 2, "/dev/null", O_WRONLY, 0);
+  posix_spawn_file_actions_addclosefrom_np(&files, 3);
+  posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETPGROUP);
+  pid_t child = 0;
+  const int failed = posix_spawnp(&child, argv[0], &files, &attributes, argv.data(), environ);
+  posix_spawn_file_actions_destroy(&files);
+  posix_spawnattr_destroy(&attributes);
+  if (failed != 0) {
+    return Status(Code::kUnavailable,
+                  fmt::format("say.command: '{}': {}", avatar::ShownText(program.argv[0], 80),
+                              std::strerror(failed)));
+  }
+  return child;
+}
+
+Result<std::string> ReadAll(const SayProgram& program, int from) {
+  const auto end = SteadyClock::now() + program.limit;
+  std::string sound;
+  char piece[64 << 10];
+  while (true) {
+    const auto left =
+        std::chrono::ceil<std::chrono::milliseconds>(end - SteadyClock::now()).count();
+    pollfd wait{from, POLLIN, 0};
+    const int ready = left <= 0 ? 0 : ::poll(&wait, 1, static_cast<int>(left));
+    if (ready < 0 && errno == EINTR) continue;
+    if (ready < 0) return SystemFailure("poll");
+    if (ready == 0) {
+      return Status(Code::kDeadlineExceeded,
+                    fmt::format("say: no whole sound within {} ms", program.limit.count()));
+    }
+    const ssize_t bytes = ::read(from, piece, sizeof(piece));
+    if (bytes < 0 && errno == EINTR) continue;
+    if (bytes < 0) return SystemFailure("read");
+    if (bytes == 0) return sound;
+    sound.append(piece, static_cast<size_t>(bytes));
+    if (sound.size() > program.sound_bytes) {
+      return Status(Code::kResourceExhausted,
+                    fmt::format("say: a sound above {} bytes", program.sound_bytes));
+    }
+  }
+}
+
+}  // namespace
+
+std::optional<SayProgram> SayProgramOf(const std::vector<std::string>& command) {
+  if (command.empty()) return std::nullopt;
+  if (command != std::vector<std::string>{"auto"}) return SayProgram{command};
+  if (Installed("flite")) {
+    return SayProgram{{"flite", "-voice", "slt", "-f", "/dev/stdin", "-o", "/dev/stdout"}};
+  }
+  if (Installed("espeak-ng")) return SayProgram{{"espeak-ng", "--stdin", "--stdout"}};
+  return std::nullopt;
+}
+
+Result<std::string> Say(const SayProgram& program, const std::string& text) {
+  const bool blank = text.find_first_not_of(" \t\r\n") == std::string::npos;
+  if (blank || text.size() > kMaxSayBytes || !avatar::IsUtf8(text)) {
+    return Status(Code::kInvalidArgument,
+                  fmt::format("text of {} bytes: want 1..{} bytes of UTF-8 with words in it",
+                              text.size(), kMaxSayBytes));
+  }
+  LC_ASSIGN_OR_RETURN(const Descriptor in, TextFile(text));
+  int ends[2];
+  if (::pipe2(ends, O_CLOEXEC) != 0) return SystemFailure("pipe");
+  const Descriptor from(ends[0]);
+  Descriptor to(ends[1]);
+  LC_ASSIGN_OR_RETURN(const pid_t child, Spawn(program, in.get(), to.get()));
+  to = Descriptor();  // theirs alone, so that its end is seen
+  auto sound = ReadAll(program, from.get());
+  if (!sound.ok()) ::kill(-child, SIGKILL);
+  int state = 0;
+  while (::waitpid(child, &state, 0) < 0 && errno == EINTR) {
+  }
+  if (!sound.ok()) return sound.status();
+  if (!WIFEXITED(state) || WEXITSTATUS(state) != 0 || !sound->starts_with("RIFF")) {
+    return Status(Code::kUnavailable,
+                  fmt::format("say.command: '{}' gave no WAV (it ended with {})",
+                              avatar::ShownText(program.argv[0], 80),
+                              WIFEXITED(state) ? WEXITSTATUS(state) : -1));
+  }
+  return sound;
+}
+
+}  // namespace lipcast::server
