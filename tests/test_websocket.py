@@ -109,6 +109,27 @@ def test_the_end_of_the_server_closes_its_sockets(wire):
         assert server.process.wait(timeout=20) == 0
 
 
+def timer_of(port, peer_port):
+    """The kernel's timer of the server's side of a connection; 2: keepalive."""
+    for line in open("/proc/net/tcp"):
+        fields = line.split()
+        if fields[1:3] == [f"0100007F:{port:04X}", f"0100007F:{peer_port:04X}"]:
+            return int(fields[5].split(":")[0])
+    raise AssertionError("no such connection")
+
+
+def test_a_peer_that_is_gone_is_found_though_nobody_reads_or_writes(server, wire):
+    messages, _ = wire
+    opening = messages.SpeakRequest(
+        open=messages.OpenSession(avatar="demo", file_pace=True)
+    )
+    with joined(server) as ws:
+        ws.send(opening.SerializeToString())
+        ws.recv(timeout=60)
+        peer_port = ws.socket.getsockname()[1]
+        assert wait_until(lambda: timer_of(server.http_port, peer_port) == 2)
+
+
 def test_a_session_that_ended_well_leaves_nothing_behind(wire):
     messages, services = wire
     audio, rate = pcm()

@@ -99,8 +99,18 @@ void Strand::RunOne(int worker) {
     item = std::move(items_.front());
     items_.pop_front();
   }
-  item.task(worker);
+  try {
+    item.task(worker);
+  } catch (...) {  // the executor hears of it; what is behind it still gets its turn
+    item.task = nullptr;
+    Continue();
+    throw;
+  }
   item.task = nullptr;
+  Continue();
+}
+
+void Strand::Continue() {
   TimePoint next;
   {
     std::lock_guard lock(mu_);

@@ -84,7 +84,8 @@ class Executor {
   std::vector<std::thread> threads_;
 };
 
-/// Tasks of one session: run in the order posted, one at a time, on whichever worker is free.
+/// Tasks of one session: run in the order posted, one at a time, on whichever worker is free. One
+/// that throws is the executor's to tell; the next follows it.
 /// Thread: Post from any thread. Keep it alive by shared_ptr: queued tasks hold a reference.
 class Strand : public std::enable_shared_from_this<Strand> {
  public:
@@ -96,6 +97,7 @@ class Strand : public std::enable_shared_from_this<Strand> {
  private:
   explicit Strand(Executor& executor) : executor_(executor) {}
   void RunOne(int worker);
+  void Continue();
 
   struct Item {
     TimePoint deadline;

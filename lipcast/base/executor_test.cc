@@ -132,6 +132,19 @@ TEST(Executor, TellsWhatATaskThrewAndTheWorkerGoesOn) {
   EXPECT_TRUE(later);
 }
 
+TEST(Strand, GoesOnBehindATaskThatThrew) {
+  std::vector<std::string> heard;
+  bool later = false;
+  {
+    Executor executor(1, [&](const char* what) { heard.emplace_back(what); });
+    const auto strand = Strand::Create(executor);
+    strand->Post(At(0), [](int) { throw std::runtime_error("a bad day"); });
+    strand->Post(At(1), [&](int) { later = true; });
+  }
+  EXPECT_THAT(heard, testing::ElementsAre("a bad day"));
+  EXPECT_TRUE(later);
+}
+
 TEST(ExecutorDeathTest, AnExceptionThatNobodyHearsOfEndsTheProgramLoudly) {
   const auto run = [] {
     Executor executor(1);

@@ -17,6 +17,8 @@ constexpr int64_t kLookAheadMs = 500;
 constexpr int64_t kJitterMs = 80;
 /// Frames drawn before they are due, in time: the session holds 4 s.
 constexpr double kMaxAheadS = 2.0;
+/// For frame 0 to be drawn: what follows may only say "the picture before".
+constexpr auto kMaxOpening = std::chrono::seconds(2);
 /// Beyond this the program stood still (a suspended machine): the time is skipped, not caught up.
 constexpr auto kMaxCatchUp = std::chrono::seconds(5);
 /// Utterances said and not finished.
@@ -25,7 +27,7 @@ constexpr size_t kMaxUtterances = 64;
 }  // namespace
 
 LiveSession::LiveSession(const SessionOptions& options, const LiveOptions& live, TimePoint start)
-    : options_(options), live_(live), start_(start) {}
+    : options_(options), live_(live), start_(start), begin_by_(start + kMaxOpening) {}
 
 Result<std::unique_ptr<LiveSession>> LiveSession::Create(Engine& engine,
                                                          std::shared_ptr<const LoadedAvatar> avatar,
@@ -148,8 +150,8 @@ Status LiveSession::Feed() {
     if (playable) {
       LC_ASSIGN_OR_RETURN(moved, FeedUtterance(*next, target));
     } else if (closing_ && next == nullptr) {
-      finished_ = true;
-      return session_->Finish();
+      LC_ASSIGN_OR_RETURN(finished_, session_->TryFinish());
+      return {};
     } else {
       LC_ASSIGN_OR_RETURN(moved, FeedSilence(target));
     }
@@ -249,7 +251,9 @@ Result<Poll> LiveSession::TryNext(TimePoint now, Event* event) {
   SkipLostTime(now);
   LC_RETURN_IF_ERROR(Feed());
   while (true) {
-    LC_ASSIGN_OR_RETURN(const Poll poll, session_->TryNext(event, true));
+    const bool opening = next_index_ == 0 && now < begin_by_;
+    LC_ASSIGN_OR_RETURN(const Poll poll, session_->TryNext(event, !opening));
+    if (opening && poll == Poll::kLater) WaitAFrame();
     if (poll != Poll::kEvent) return poll;
     if (Translate(event)) {
       LC_RETURN_IF_ERROR(Feed());
@@ -281,6 +285,13 @@ void LiveSession::SkipLostTime(TimePoint now) {
   start_ += behind;
   session_->Postpone(behind);  // or its work would go before everybody else's from now on
   counts_.skipped += MulDivFloor(behind.count(), fps.num, fps.den * 1'000'000'000);
+}
+
+void LiveSession::WaitAFrame() {
+  const Rational& fps = session_->fps();
+  const Nanoseconds frame(MulDivCeil(fps.den, 1'000'000'000, fps.num));
+  start_ += frame;
+  session_->Postpone(frame);
 }
 
 void LiveSession::WatchPictures(bool drawn) {

@@ -27,8 +27,9 @@ struct LiveCounts {
 };
 
 /// A stream in real time: frame i is due at start + i / fps and leaves then, with its sound, drawn
-/// or not. While nobody speaks there is silence, at no inference. An utterance begins once enough
-/// of it is there to draw from (0.7 s, or its end), and so it goes on after it ran dry.
+/// or not. Frame 0 has none before it: for up to 2 s `start` moves until it is drawn. While nobody
+/// speaks there is silence, at no inference. An utterance begins once enough of it is there to draw
+/// from (0.7 s, or its end), and so it goes on after it ran dry.
 /// Events:  as Session's. Frame::utterance is 0 in silence; Frame::drawn false means: show the
 ///          picture before. Started and finished come once for every utterance, cleared ones too.
 ///          A second without a drawn frame is a warning, and so is the first picture after it.
@@ -59,6 +60,7 @@ class LiveSession {
   Result<Poll> TryNext(TimePoint now, Event* event);
 
   bool speaking() const { return !utterances_.empty(); }
+  double max_waiting_s() const { return live_.max_waiting_s; }
   LiveCounts counts() const { return counts_; }
   const Session& session() const { return *session_; }
   StageTimes& times() { return session_->times(); }
@@ -98,6 +100,7 @@ class LiveSession {
   Result<bool> FeedSilence(int64_t target);
   Status BeginSegment(uint64_t utterance);
   void SkipLostTime(TimePoint now);
+  void WaitAFrame();
   Utterance* Find(uint64_t id);
   bool TakeCleared(Event* event);
   void WatchPictures(bool drawn);
@@ -108,6 +111,7 @@ class LiveSession {
   const LiveOptions live_;
   std::unique_ptr<Session> session_;
   TimePoint start_;
+  const TimePoint begin_by_;
   int ahead_ = 1;
   int64_t next_index_ = 0;
   int64_t undrawn_ = 0;  // frames in a row, up to now

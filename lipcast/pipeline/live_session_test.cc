@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <functional>
 #include <latch>
 #include <map>
 #include <random>
@@ -24,9 +25,11 @@ constexpr int64_t kSecond = 16000;
 /// A live stream under a clock that only the test moves.
 class Show {
  public:
-  explicit Show(const SessionOptions& options = {}, StageOptions stage_options = {},
-                const LiveOptions& live = {})
+  explicit Show(
+      const SessionOptions& options = {}, StageOptions stage_options = {},
+      const LiveOptions& live = {}, const std::function<void(Engine&)>& before = [](Engine&) {})
       : stage_(std::move(stage_options)), avatar_(stage_.Load()) {
+    before(stage_.engine());
     auto stream = LiveSession::Create(stage_.engine(), avatar_, options, live, now_);
     EXPECT_TRUE(stream.ok()) << stream.status().ToString();
     stream_ = *std::move(stream);
@@ -301,6 +304,45 @@ TEST(LiveSession, FramesThatAreNotDrawnWhenDueLeaveWithTheirSound) {
   ASSERT_EQ(show.log_.size(), 2u);
   EXPECT_THAT(show.log_[1], StartsWith("warning pictures again, after"));
   EXPECT_EQ(show.SoundOf(0), Silence(static_cast<int64_t>(show.frames_.size()) * 640));
+}
+
+TEST(LiveSession, TheFirstFrameIsWaitedForAndTheOthersFollowItInTime) {
+  StageOptions stage_options;
+  stage_options.workers = 1;
+  std::latch held(1), release(1);
+  Show show({}, stage_options, {}, [&](Engine& engine) {
+    engine.executor().Post(TimePoint{}, [&](int) {
+      held.count_down();
+      release.wait();
+    });
+    held.wait();
+  });
+  show.Run(20, false);
+  EXPECT_TRUE(show.frames_.empty());
+  EXPECT_EQ(show.now_, TimePoint{} + milliseconds(19 * 40));
+  release.count_down();
+  show.Run(5);
+  EXPECT_EQ(show.frames_.size(), 5U);
+  EXPECT_THAT(show.undrawn_, IsEmpty());
+  EXPECT_EQ(show.now_, TimePoint{} + milliseconds(24 * 40));
+  EXPECT_EQ(show.SoundOf(0), Silence(5 * 640));
+}
+
+TEST(LiveSession, AStreamWhoseFirstFrameIsNeverDrawnBeginsWithoutItAfterTwoSeconds) {
+  StageOptions stage_options;
+  stage_options.workers = 1;
+  std::latch held(1), release(1);
+  Show show({}, stage_options, {}, [&](Engine& engine) {
+    engine.executor().Post(TimePoint{}, [&](int) {
+      held.count_down();
+      release.wait();
+    });
+    held.wait();
+  });
+  show.Run(51, false);
+  EXPECT_EQ(show.frames_.size(), 1U);
+  EXPECT_THAT(show.undrawn_, ElementsAre(0));
+  release.count_down();
 }
 
 TEST(LiveSession, CloseEndsAfterTheLastWord) {

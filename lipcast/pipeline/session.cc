@@ -245,11 +245,18 @@ Result<bool> Session::TryEnd(uint64_t utterance) {
 }
 
 Status Session::Finish() {
-  std::unique_lock lock(mu_);
+  LC_ASSIGN_OR_RETURN(const bool finished, TryFinish());
+  if (finished) return {};
+  return Status(Code::kFailedPrecondition, "the end of the session: audio is still waiting");
+}
+
+Result<bool> Session::TryFinish() {
+  const std::lock_guard lock(mu_);
   LC_RETURN_IF_ERROR(failure_);
-  if (end_sample_) return {};
-  if (!CanEnd(last_id_)) {
-    return Status(Code::kFailedPrecondition, "the end of the session: audio is still waiting");
+  if (end_sample_) return true;
+  if (last_id_ > cleared_up_to_ && !FillToFrameEdge()) {
+    SchedulePump();
+    return false;
   }
   EndNewest();
   end_sample_ = received_samples();
@@ -258,7 +265,7 @@ Status Session::Finish() {
   }
   SchedulePump();
   Changed();
-  return {};
+  return true;
 }
 
 // ---------------------------------------------------------------- from anywhere

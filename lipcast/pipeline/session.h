@@ -123,8 +123,11 @@ class Session {
   Result<size_t> TryAudio(uint64_t utterance, std::span<const std::byte> bytes);
   Status End(uint64_t utterance);           ///< OK also where it has ended or was cleared
   Result<bool> TryEnd(uint64_t utterance);  ///< false: no room yet, ask again after a wake
-  /// No more utterances: Next ends after the last frame.
+  /// No more utterances: Next ends after the last frame. kFailedPrecondition where TryFinish says
+  /// false.
   Status Finish();
+  /// False: the silence before the newest utterance has found no room yet; ask again after a wake.
+  Result<bool> TryFinish();
 
   /// Drops what was not yet given out; audio that still comes with the newest or an earlier id is
   /// dropped too. The next frame continues the picture and the sound where the reader stands. Every

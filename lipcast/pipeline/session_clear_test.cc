@@ -331,6 +331,20 @@ TEST(SessionClear, WithoutAReaderItsNoticesStayBounded) {
   writer.join();
 }
 
+TEST(SessionClear, ASessionCanBeFinishedHoweverManyNoticesWait) {
+  const Watchdog watchdog;
+  TestStage stage;
+  auto session = stage.Open(stage.Load());
+  for (uint64_t id = 1; id <= 40; ++id) {
+    ASSERT_TRUE(session->TryAudio(id, Speech(10)).ok());
+    ASSERT_TRUE(session->Clear().ok());
+  }
+  EXPECT_EQ(session->Finish().ToString(), "OK");
+  const Played played = ReadAll(*session);
+  EXPECT_GT(played.log.size(), 64U);
+  EXPECT_TRUE(played.status.ok());
+}
+
 TEST(SessionClear, FromAnotherThreadAtAnyTime) {
   TestStage stage;
   const auto avatar = stage.Load();

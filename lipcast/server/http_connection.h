@@ -7,30 +7,17 @@
 #include <boost/beast/http/buffer_body.hpp>
 #include <boost/beast/http/parser.hpp>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <set>
 #include <string>
 
 #include "lipcast/base/executor.h"
+#include "lipcast/server/http_gate.h"
 #include "lipcast/server/http_server.h"
 
 namespace lipcast::server {
 
 class HttpConnection;
-
-/// The way back to the HTTP thread, for replies that may outlive it.
-class HttpGate {
- public:
-  explicit HttpGate(boost::asio::io_context& io) : io_(&io) {}
-  /// Dropped once closed.
-  void Post(std::function<void()> task);
-  void Close();
-
- private:
-  std::mutex mu_;
-  boost::asio::io_context* io_;  // guarded by mu_; null: closed
-};
 
 /// A reply whose words go to the connection's thread.
 std::shared_ptr<HttpReply> MakeHttpReply(std::shared_ptr<HttpGate> gate,

@@ -1,5 +1,4 @@
 // The reply a handler holds: it may outlive its connection, and the server.
-#include <boost/asio/post.hpp>
 #include <utility>
 
 #include "lipcast/server/http_connection.h"
@@ -57,16 +56,6 @@ class GatedReply final : public HttpReply {
 };
 
 }  // namespace
-
-void HttpGate::Post(std::function<void()> task) {
-  const std::lock_guard lock(mu_);
-  if (io_ != nullptr) boost::asio::post(*io_, std::move(task));
-}
-
-void HttpGate::Close() {
-  const std::lock_guard lock(mu_);
-  io_ = nullptr;
-}
 
 std::shared_ptr<HttpReply> MakeHttpReply(std::shared_ptr<HttpGate> gate,
                                          std::weak_ptr<HttpConnection> connection) {

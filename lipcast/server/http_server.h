@@ -12,6 +12,7 @@
 #include "lipcast/base/metrics.h"
 #include "lipcast/base/status.h"
 #include "lipcast/server/access_control.h"
+#include "lipcast/server/http_gate.h"
 #include "lipcast/server/http_router.h"
 #include "lipcast/server/http_socket.h"
 #include "lipcast/server/secrets.h"
@@ -19,9 +20,9 @@
 namespace lipcast::server {
 
 using UpgradeRequest = boost::beast::http::request<boost::beast::http::empty_body>;
-/// Takes over the connection of a WebSocket; `peer` is the client's address.
+/// Takes over the connection of a WebSocket; `gate` is the way back to its thread.
 using UpgradeHandler =
-    std::function<void(HttpSocket socket, UpgradeRequest request, const std::string& peer)>;
+    std::function<void(HttpSocket socket, UpgradeRequest request, std::shared_ptr<HttpGate> gate)>;
 
 struct HttpServerOptions {
   std::string host = "127.0.0.1";

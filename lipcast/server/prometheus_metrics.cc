@@ -37,7 +37,7 @@ constexpr KnownMetric kKnown[] = {
     {"escaped_exceptions_total", kCounter, "Exceptions caught at the root of a worker: a fault"},
     {"first_frame_seconds", kHistogram, "From the first sound of an utterance to its first frame"},
     {"frame_seconds", kHistogram, "From a frame being due (live) or taken (file pace) until it can be sent"},
-    {"frames_dropped_total", kCounter, "Frames sent without a picture, or not at all, by reason", "reason=cleared|ended|not_encoded|slow_reader"},
+    {"frames_dropped_total", kCounter, "Frames sent without a picture, or not at all, by reason", "reason=cleared|ended|not_encoded|slow_encoder|slow_reader"},
     {"frames_generated_total", kCounter, "Frames whose mouth was drawn by the networks"},
     {"frames_late_total", kCounter, "Frames shown as a repeat of the last picture, as they were not ready"},
     {"frames_per_second", kGauge, "Frames sent a second by all live sessions, over 5 s"},

@@ -264,9 +264,9 @@ Result<std::unique_ptr<Server>> Server::Start(const ServerConfig& config,
   LC_RETURN_IF_ERROR(http.router.Add(AvatarRoutes(state->host, state->facts)));
   LC_RETURN_IF_ERROR(http.router.Add(RenderRoutes(*state->jobs, state->host.slow())));
   http.upgrades["/v1/speak"] = [raw = state.get()](HttpSocket socket, UpgradeRequest request,
-                                                   const std::string&) {
+                                                   std::shared_ptr<HttpGate> gate) {
     SpeakOverWebSocket(
-        std::move(socket), std::move(request), raw->host,
+        std::move(socket), std::move(request), std::move(gate), raw->host,
         {raw->config.jpeg_quality, static_cast<size_t>(raw->config.max_message_bytes)});
   };
   std::unique_ptr<Server> server(new Server(std::move(state)));  // from here on its end has a limit

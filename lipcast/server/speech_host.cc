@@ -104,7 +104,7 @@ double SpeechHost::FrameSeconds() const {
 Result<std::shared_ptr<SpeechStream>> SpeechHost::Open(const std::string& avatar,
                                                        const StreamOptions& asked) {
   const StreamRecords::Opening opening(records_);
-  auto stream = OpenCounted(avatar, asked);
+  auto stream = Contain([&] { return OpenCounted(avatar, asked); });
   if (!stream.ok()) records_.Refused(avatar, asked.interface, stream.status());
   return stream;
 }

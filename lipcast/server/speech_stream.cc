@@ -10,9 +10,10 @@ namespace {
 
 /// From the opening to frame 0 of a live stream: the workers may be at another's frame.
 constexpr auto kOpening = std::chrono::milliseconds(100);
-/// Sound that may wait in a live stream, if that is more than LiveOptions says: what is sent behind
-/// sound that finds no room, a clear too, is not read until it has some.
-constexpr double kSoundWaitingBytes = 16 << 20;
+/// Sound that may wait in a live stream is what LiveOptions says, or the first of these if that is
+/// more, and never more than the second: what is sent behind sound that finds no room, a clear too,
+/// is not read until it has some.
+constexpr double kSoundWaitingBytes = 16 << 20, kMaxSoundWaitingBytes = 64 << 20;
 
 std::span<const std::byte> BytesOf(const std::string& text) {
   return std::as_bytes(std::span(text.data(), text.size()));
@@ -53,7 +54,8 @@ Result<std::shared_ptr<SpeechStream>> SpeechStream::Create(
     const double bytes_per_second = static_cast<double>(session.format.rate_hz) *
                                     static_cast<double>(session.format.frame_bytes());
     pipeline::LiveOptions live;
-    live.max_waiting_s = std::max(live.max_waiting_s, kSoundWaitingBytes / bytes_per_second);
+    live.max_waiting_s = std::clamp(live.max_waiting_s, kSoundWaitingBytes / bytes_per_second,
+                                    kMaxSoundWaitingBytes / bytes_per_second);
     LC_ASSIGN_OR_RETURN(stream->live_,
                         pipeline::LiveSession::Create(*place.engine, avatar, session, live,
                                                       place.clock->Now() + kOpening));
@@ -84,7 +86,9 @@ Result<std::shared_ptr<SpeechStream>> SpeechStream::Create(
 
 SpeechStream::~SpeechStream() {
   if (!record_) return;  // it was refused
-  record_->Closed(status());
+  int64_t unread = unread_;
+  for (const auto& out : out_) unread += out->is_kept_frame() ? 1 : 0;
+  record_->Closed(status_, unread);
   const auto counts = session().counts();
   SessionUse use;
   use.frames = counts.frames;
@@ -105,22 +109,26 @@ audio::AudioFormat SpeechStream::sound_format() const {
 void SpeechStream::Start(std::shared_ptr<StreamListener> listener) {
   place_.loop->Post([self = shared_from_this(), listener = std::move(listener)] {
     self->listener_ = listener;
-    if (self->ended_) {
-      listener->OnOutput();
-      return;
-    }
-    const TimePoint now = self->place_.clock->Now();
-    self->last_said_ = now;
-    if (self->options_.limit.count() > 0) {
-      self->place_.loop->At(now + self->options_.limit, [weak = self->weak_from_this()] {
-        const auto alive = weak.lock();
-        if (alive) alive->End(Status(Code::kDeadlineExceeded, "the session's time is over"));
-      });
-    }
-    if (self->options_.idle_limit.count() > 0) self->WatchIdle();
-    if (auto note = self->encoder_->note()) self->Warn(*std::move(note));
-    self->Pump();
+    self->Guard([&] { self->Begin(); });
   });
+}
+
+void SpeechStream::Begin() {
+  if (ended_) {
+    listener_->OnOutput();
+    return;
+  }
+  const TimePoint now = place_.clock->Now();
+  last_said_ = now;
+  if (options_.limit.count() > 0) {
+    place_.loop->At(now + options_.limit, [weak = weak_from_this()] {
+      const auto alive = weak.lock();
+      if (alive) alive->End(Status(Code::kDeadlineExceeded, "the session's time is over"));
+    });
+  }
+  if (options_.idle_limit.count() > 0) WatchIdle();
+  if (auto note = encoder_->note()) Warn(*std::move(note));
+  Pump();
 }
 
 void SpeechStream::WatchIdle() {
@@ -143,7 +151,7 @@ void SpeechStream::Push(StreamRequest request) {
     self->request_ = std::move(request);
     self->request_at_ = 0;
     self->last_said_ = self->place_.clock->Now();
-    self->WatchArrival();
+    self->Guard([&] { self->WatchArrival(); });
     self->Pump();
   });
 }
@@ -184,6 +192,10 @@ void SpeechStream::SchedulePump() {
 }
 
 void SpeechStream::Pump() {
+  Guard([this] { Move(); });
+}
+
+void SpeechStream::Move() {
   if (ended_ || !listener_) return;
   while (TakeRequest() || TakeEvents()) {
     if (ended_) return;
@@ -220,7 +232,14 @@ Result<bool> SpeechStream::Apply() {
       if (!taken.ok()) return taken.status();
       record_->TookAudio(request_->utterance, *taken, pushed_);
       request_at_ += *taken;
-      return request_at_ == request_->audio.size();
+      if (request_at_ == request_->audio.size()) return true;
+      if (live_ && !std::exchange(told_full_, true)) {
+        Warn(fmt::format(
+            "more is said than may wait to be played ({:.0f} s of sound, 64 utterances): what is "
+            "sent from now on, a clear too, is read when there is room",
+            live_->max_waiting_s()));
+      }
+      return false;
     }
     case StreamRequest::Kind::kEnd:
       return live_ ? live_->TryEnd(request_->utterance) : session_->TryEnd(request_->utterance);
@@ -238,13 +257,11 @@ Result<bool> SpeechStream::Apply() {
       }
       return true;
     case StreamRequest::Kind::kClose:
-      if (std::exchange(closed_, true)) return true;
       if (live_) {
         live_->Close();
         return true;
       }
-      LC_RETURN_IF_ERROR(session_->Finish());
-      return true;
+      return session_->TryFinish();
   }
   return true;
 }
@@ -262,6 +279,7 @@ Result<bool> SpeechStream::Clear() {
   cleared.played_samples = shown.played_samples;
   Tell(std::move(cleared));
   record_->Cleared(shown, request_->reason, cut.frames, pushed_);
+  if (cut.frames > 0) meter_.Restart();  // what is not encoded says nothing of the cost
   return true;
 }
 
@@ -270,8 +288,8 @@ bool SpeechStream::TakeEvents() {
   bool any = false;
   while (!ended_) {
     if (!live_) {
-      const std::lock_guard lock(mu_);
-      if (out_.size() >= file_room()) return any;
+      const Unread unread = LookAtUnread();
+      if (unread.events >= file_room() || unread.bytes > kMaxUnreadBytes) return any;
     }
     pipeline::Event event;
     const TimePoint now = place_.clock->Now();

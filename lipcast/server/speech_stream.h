@@ -89,9 +89,10 @@ struct StreamPlace {
 };
 
 /// One client's session, whatever the protocol: requests in, one at a time, events out in order,
-/// pictures encoded by the workers. In live mode a reader that is more than 2 s behind gets frames
-/// without pictures, their sound whole; one more than 10 s behind is cut off.
-/// Thread: Push, Pop and Cancel from any.
+/// pictures encoded by the workers. In live mode a reader that is more than 2 s or 64 MiB behind
+/// gets frames without pictures, their sound whole; one more than 10 s behind is cut off. At file
+/// pace the stream waits for its reader at 64 MiB. What is thrown on its behalf ends it with
+/// kInternal, or kResourceExhausted for memory. Thread: Push, Pop and Cancel from any.
 class SpeechStream : public std::enable_shared_from_this<SpeechStream> {
  public:
   /// Takes its time where `lease` is cold; not on the loop. Nothing flows before Start.
@@ -127,19 +128,36 @@ class SpeechStream : public std::enable_shared_from_this<SpeechStream> {
   /// An event on its way to the client; members guarded by mu_.
   struct Out {
     StreamEvent event;
-    int making = 0;     // parts of it that workers are still at: its picture, its sound
-    bool lost = false;  // its picture must not be sent, so it need not be encoded either
+    int making = 0;          // parts of it that workers are still at: its picture, its sound
+    bool begun = true;       // its picture, if it has one: a worker is at it, or was
+    bool lost = false;       // its picture must not be sent, so it need not be encoded either
+    bool dropped = false;    // and that is counted
+    size_t drawn_bytes = 0;  // held until its picture is encoded
     std::unique_ptr<FrameSteps> steps;  // null: not traced
     bool ready() const { return making == 0; }
+    bool is_kept_frame() const { return event.kind == StreamEvent::Kind::kFrame && !dropped; }
+    size_t bytes() const { return drawn_bytes + event.picture.size() + event.sound.size(); }
   };
 
   SpeechStream(const StreamPlace& place, AvatarRegistry::Lease lease,
                std::unique_ptr<Admission::Ticket> ticket, const StreamOptions& options);
   const pipeline::Session& session() const { return live_ ? live_->session() : *session_; }
 
+  /// What `step` throws ends the stream.
+  template <typename Step>
+  void Guard(Step&& step) {
+    const Status done = Contain([&] {
+      step();
+      return Status();
+    });
+    if (!done.ok()) Cancel(done);
+  }
+
   // On the loop.
+  void Begin();
   void SchedulePump();
   void Pump();
+  void Move();
   bool TakeRequest();
   Result<bool> Apply();
   bool MayAnswer();
@@ -151,6 +169,15 @@ class SpeechStream : public std::enable_shared_from_this<SpeechStream> {
   };
   Cut CutWaiting();
   Out SilentRepeat(const StreamEvent& frame) const;
+  /// What waits for the client.
+  struct Unread {
+    size_t events = 0, bytes = 0;
+    bool made = true;  ///< the first is whole, so it is the reader that is awaited
+  };
+  void Measure(const pipeline::Frame& frame, bool dropped);
+  Unread LookAtUnread() const;
+  bool IsSlow(const Unread& unread);
+  void GiveUpPictures();
   bool TakeEvents();
   void Handle(pipeline::Event& event, TimePoint due);
   void HandleFrame(pipeline::Frame& frame, TimePoint due);
@@ -166,14 +193,16 @@ class SpeechStream : public std::enable_shared_from_this<SpeechStream> {
   void MakeSound(const pipeline::Frame& frame, Out& out);
   static void Complete(Out* out, int parts);
 
+  /// Drawn, encoded and sound, that may wait for the client, and one frame more.
+  static constexpr size_t kMaxUnreadBytes = 64 << 20;
   size_t file_room() const { return static_cast<size_t>(place_.engine->workers()) * 2 + 4; }
 
   const StreamPlace place_;
   const StreamOptions options_;
   AvatarRegistry::Lease lease_;
-  const std::unique_ptr<Admission::Ticket> ticket_;  // null: not live
-  std::unique_ptr<pipeline::Session> session_;       // file pace
-  std::unique_ptr<pipeline::LiveSession> live_;      // live pace
+  std::unique_ptr<Admission::Ticket> ticket_;    // the loop's; null: not live, or ended
+  std::unique_ptr<pipeline::Session> session_;   // file pace
+  std::unique_ptr<pipeline::LiveSession> live_;  // live pace
   std::optional<PictureEncoder> encoder_;
   std::shared_ptr<Strand> picture_strand_;  // of an encoder that wants its pictures in order
   std::optional<media::FrameSound> sound_;  // kPcm16; the sound strand's
@@ -183,7 +212,8 @@ class SpeechStream : public std::enable_shared_from_this<SpeechStream> {
   std::optional<StreamRequest> request_;      // the loop's
   size_t request_at_ = 0;                     // the loop's: bytes taken of its audio
   std::optional<ArrivalWatch> arrival_;       // the loop's; live only
-  bool closed_ = false, ended_ = false;       // the loop's
+  bool ended_ = false;                        // the loop's
+  bool told_full_ = false;                    // the loop's: that sound found no room
   TimePoint pushed_{};                        // the loop's: the request's arrival
   WorkMeter meter_;                           // the loop's
   bool speaking_ = false;                     // the loop's
@@ -199,6 +229,7 @@ class SpeechStream : public std::enable_shared_from_this<SpeechStream> {
   std::deque<std::shared_ptr<Out>> out_;  // guarded by mu_
   bool key_frame_wanted_ = false;         // guarded by mu_
   bool over_ = false;                     // guarded by mu_
+  int64_t unread_ = 0;                    // guarded by mu_: frames that a Cancel dropped
   Status status_;                         // guarded by mu_
 };
 

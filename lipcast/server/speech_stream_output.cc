@@ -9,7 +9,7 @@
 namespace lipcast::server {
 namespace {
 
-constexpr double kDropPicturesAfterS = 2, kCutOffAfterS = 10;
+constexpr double kDropPicturesAfterS = 2, kGiveUpPicturesAfterS = 5, kCutOffAfterS = 10;
 /// Answers that may wait for the client beside the frames.
 constexpr int kAnswersWaiting = 64;
 
@@ -46,9 +46,6 @@ void SpeechStream::HandleFrame(pipeline::Frame& frame, TimePoint due) {
     Tell(std::move(state));
   }
   next_frame_ = frame.index + 1;
-  const auto cost = meter_.OnFrame(speaking && (frame.speaking || !frame.drawn), frame.drawn,
-                                   session().work() + Nanoseconds(encoding_ns_.load()));
-  if (cost && ticket_) ticket_->Observe(*cost);
   auto out = std::make_shared<Out>();
   StreamEvent& event = out->event;
   event.frame = frame.index;
@@ -60,25 +57,27 @@ void SpeechStream::HandleFrame(pipeline::Frame& frame, TimePoint due) {
   if (options_.sound == SoundOut::kInput) {
     event.sound.assign(reinterpret_cast<const char*>(frame.sound.data()), frame.sound.size());
   }
-  size_t waiting = 0;
-  {
-    const std::lock_guard lock(mu_);
-    waiting = out_.size();
+  const Unread unread = LookAtUnread();
+  out->steps = record_->TookFrame(frame, due, unread.events);
+  const bool slow = live_ && IsSlow(unread);
+  if (slow && !event.repeated) {
+    event.repeated = out->dropped = true;
+    record_->LeftOut(unread.made, unread.events);
   }
-  out->steps = record_->TookFrame(frame, due, waiting);
-  if (live_ && static_cast<double>(waiting) > kCutOffAfterS * fps().value()) {
-    End(Status(Code::kResourceExhausted, "the reader is more than 10 s behind"));
-    return;
-  }
-  if (live_ && static_cast<double>(waiting) > kDropPicturesAfterS * fps().value()) {
-    event.repeated = true;
-    record_->ReaderIsSlow(waiting);
-  }
+  Measure(frame, out->dropped);
   const bool picture = !event.repeated;
   out->making = (picture ? 1 : 0) + (sound_ ? 1 : 0);
+  out->begun = !picture;
+  if (picture) out->drawn_bytes = frame.picture_buffer.size();
   {
     const std::lock_guard lock(mu_);
     out_.push_back(out);
+  }
+  if (slow && static_cast<double>(unread.events) > kCutOffAfterS * fps().value()) {
+    End(Status(Code::kResourceExhausted,
+               unread.made ? "the reader is more than 10 s behind"
+                           : "pictures take longer to encode than to show: more than 10 s behind"));
+    return;
   }
   if (!picture && !sound_) {
     listener_->OnOutput();
@@ -91,13 +90,13 @@ void SpeechStream::HandleFrame(pipeline::Frame& frame, TimePoint due) {
   if (sound_) {
     sound_strand_->Post(deadline,
                         [self = shared_from_this(), shown, out, listener = listener_](int) {
-                          self->MakeSound(*shown, *out);
+                          self->Guard([&] { self->MakeSound(*shown, *out); });
                           listener->OnOutput();
                         });
   }
   if (!picture) return;
   Executor::Task task = [self = shared_from_this(), shown, out, due, listener = listener_](int) {
-    self->MakePicture(*shown, due, *out);
+    self->Guard([&] { self->MakePicture(*shown, due, *out); });
     listener->OnOutput();
   };
   if (picture_strand_) {
@@ -105,6 +104,47 @@ void SpeechStream::HandleFrame(pipeline::Frame& frame, TimePoint due) {
   } else {
     place_.engine->executor().Post(deadline, std::move(task));
   }
+}
+
+void SpeechStream::Measure(const pipeline::Frame& frame, bool dropped) {
+  if (dropped) {  // what is not encoded says nothing of the cost
+    meter_.Restart();
+    return;
+  }
+  const bool speaking = frame.utterance != 0 && (frame.speaking || !frame.drawn);
+  const auto cost =
+      meter_.OnFrame(speaking, frame.drawn, session().work() + Nanoseconds(encoding_ns_.load()));
+  if (cost && ticket_) ticket_->Observe(*cost);
+}
+
+SpeechStream::Unread SpeechStream::LookAtUnread() const {
+  Unread unread;
+  const std::lock_guard lock(mu_);
+  unread.events = out_.size();
+  unread.made = out_.empty() || out_.front()->ready();
+  for (const auto& out : out_) unread.bytes += out->bytes();
+  return unread;
+}
+
+/// Live: whether what waits for the client must not grow by another picture.
+bool SpeechStream::IsSlow(const Unread& unread) {
+  const double behind_s = static_cast<double>(unread.events) / fps().value();
+  if (!unread.made && behind_s > kGiveUpPicturesAfterS) GiveUpPictures();
+  return behind_s > kDropPicturesAfterS || unread.bytes > kMaxUnreadBytes;
+}
+
+/// Pictures that no worker has begun would come ever later, and hold up the sound.
+void SpeechStream::GiveUpPictures() {
+  size_t count = 0;
+  {
+    const std::lock_guard lock(mu_);
+    for (const auto& out : out_) {
+      if (out->begun || out->lost) continue;
+      out->lost = out->dropped = true;
+      ++count;
+    }
+  }
+  while (count-- > 0) record_->LeftOut(false, count);
 }
 
 void SpeechStream::Warn(std::string message) {
@@ -134,13 +174,20 @@ bool SpeechStream::MayAnswer() {
 void SpeechStream::End(Status why) {
   const bool first = !std::exchange(ended_, true);
   request_.reset();
+  ticket_.reset();  // who hears of the end may open the next one at once
   {
     const std::lock_guard lock(mu_);
     // After the last event only what nobody has read yet is still to be cut.
     if (!first && (why.ok() || out_.empty())) return;
     over_ = true;
     status_ = why;
-    if (!why.ok()) out_.clear();
+    if (!why.ok()) {
+      for (const auto& out : out_) {
+        out->lost = true;
+        unread_ += out->is_kept_frame() ? 1 : 0;
+      }
+      out_.clear();
+    }
   }
   if (!why.ok()) {
     if (live_) live_->Cancel(why);
@@ -164,15 +211,18 @@ SpeechStream::Cut SpeechStream::CutWaiting() {
     if (event.kind != StreamEvent::Kind::kFrame) continue;
     if (event.utterance != 0 && !std::exchange(first, false)) {
       broken |= encoder_->in_order() && !event.repeated;
-      ++cut.frames;
+      const bool had_one = !event.repeated && !one->dropped;
+      if (had_one) ++cut.frames;
       if (!cut.point) cut.point = {event.utterance, event.played_samples};
       cut_.try_emplace(event.utterance, event.played_samples);
       one->lost = true;
-      one = std::make_shared<Out>(SilentRepeat(event));
+      auto repeat = std::make_shared<Out>(SilentRepeat(event));
+      repeat->dropped = one->dropped || had_one;
+      one = std::move(repeat);
     } else if (broken && one->ready() && event.key_frame) {
       broken = false;
     } else if (broken) {
-      if (!event.repeated && !one->lost) ++cut.frames;
+      if (!event.repeated && !std::exchange(one->dropped, true)) ++cut.frames;
       one->lost = true;
       Complete(one.get(), 0);
     }
@@ -213,7 +263,9 @@ void SpeechStream::MakePicture(const pipeline::Frame& frame, TimePoint due, Out&
   bool key_frame = false;
   {
     const std::lock_guard lock(mu_);
+    out.begun = true;
     if (out.lost) {
+      out.drawn_bytes = 0;
       Complete(&out, 1);
       return;
     }
@@ -228,6 +280,7 @@ void SpeechStream::MakePicture(const pipeline::Frame& frame, TimePoint due, Out&
   (live_ ? live_->times() : session_->times()).Add(Stage::kEncode, end - start);
   record_->Encoded(status, due);
   const std::lock_guard lock(mu_);
+  out.drawn_bytes = 0;
   if (status.ok()) {
     out.event.picture = std::move(picture);
     out.event.key_frame = key_frame;
@@ -236,7 +289,7 @@ void SpeechStream::MakePicture(const pipeline::Frame& frame, TimePoint due, Out&
       out.steps->encoded_to = end;
     }
   } else {  // out of memory: the client keeps what it shows
-    out.lost = key_frame_wanted_ = true;
+    out.lost = out.dropped = key_frame_wanted_ = true;
   }
   Complete(&out, 1);
 }

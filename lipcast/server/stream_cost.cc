@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <vector>
 
+#include "lipcast/base/executor.h"
 #include "lipcast/media/jpeg_codec.h"
 
 namespace lipcast::server {
@@ -41,6 +42,8 @@ Result<AvatarCost> ProbeOnce(pipeline::Engine& engine,
   options.fps = Rational{25, 1};
   options.yields = true;
   LC_ASSIGN_OR_RETURN(auto session, engine.Open(avatar, options));
+  // Somebody waits for it: before the renders, or it would have to wait for their ends.
+  session->Postpone(-(kBehindOthers / 2));
   std::vector<std::byte> sound(static_cast<size_t>(kFrames) * 1280);
   for (size_t i = 0; i < sound.size(); ++i) {  // noise: zeros may be quicker than speech
     sound[i] = static_cast<std::byte>((i * 2654435761U) >> 24);

@@ -13,7 +13,7 @@ struct AvatarCost {
   double jpeg_seconds_per_pixel = 0;  ///< of such a frame
 };
 
-/// Draws a few frames behind all live streams, and takes the median of several runs, in work and
+/// Draws a few frames behind all live streams, before all renders, and takes the median of several runs, in work and
 /// not in time that passes: a machine that is busy just then is not taken for a slow one.
 /// Takes its time; not on a worker, not on the loop.
 Result<AvatarCost> ProbeAvatar(pipeline::Engine& engine,

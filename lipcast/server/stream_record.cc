@@ -193,11 +193,13 @@ std::unique_ptr<FrameSteps> StreamRecord::TookFrame(const pipeline::Frame& frame
   return steps;
 }
 
-void StreamRecord::ReaderIsSlow(size_t waiting) {
+void StreamRecord::LeftOut(bool reader, size_t waiting) {
   ++dropped_;
-  metrics().Count("frames_dropped_total{reason=\"slow_reader\"}", 1);
-  if (std::exchange(reader_slow_, true)) return;
-  log().Log(LogLevel::kWarning, "reader_slow",
+  metrics().Count(reader ? "frames_dropped_total{reason=\"slow_reader\"}"
+                         : "frames_dropped_total{reason=\"slow_encoder\"}",
+                  1);
+  if (std::exchange(told_slow_, true)) return;
+  log().Log(LogLevel::kWarning, reader ? "reader_slow" : "encoder_slow",
             {{"session", id_}, {"avatar", facts_.avatar}, {"waiting", std::to_string(waiting)}});
 }
 
@@ -231,11 +233,10 @@ double StreamRecord::SkewSeconds() const {
   return picture + static_cast<double>(std::abs(sound_off_samples_)) / facts_.rate_hz;
 }
 
-void StreamRecord::Closed(const Status& why) {
-  const int64_t unsent = taken_ - sent_;
+void StreamRecord::Closed(const Status& why, int64_t unread) {
   records_.CountRequest(facts_.interface, why);
-  dropped_ += unsent;
-  metrics().Count("frames_dropped_total{reason=\"ended\"}", unsent);
+  dropped_ += unread;
+  metrics().Count("frames_dropped_total{reason=\"ended\"}", unread);
   log().Log(LogLevel::kInfo, "session_closed",
             {{"session", id_},
              {"avatar", facts_.avatar},

@@ -103,8 +103,8 @@ class StreamRecord {
   /// `waiting`: frames and events before it. The steps are null where it is not traced.
   std::unique_ptr<FrameSteps> TookFrame(const pipeline::Frame& frame, TimePoint due,
                                         size_t waiting);
-  /// The picture stays away, as the reader is too far behind.
-  void ReaderIsSlow(size_t waiting);
+  /// A picture stays away: too much waits, for the `reader` or else for an encoder.
+  void LeftOut(bool reader, size_t waiting);
 
   /// Steadily, `factor` times as fast as its format says; told once.
   void SoundAtAnotherRate(double factor);
@@ -113,8 +113,8 @@ class StreamRecord {
   void Encoded(const Status& status, TimePoint due);
   /// On the reader's thread: a frame goes out; `left` wait behind it.
   void Sent(bool repeated, FrameSteps* steps, size_t left);
-  /// The last call. Frames that were never read count as dropped.
-  void Closed(const Status& why);
+  /// The last call. `unread`: frames that nobody read, but those that were counted as dropped.
+  void Closed(const Status& why, int64_t unread);
 
  private:
   friend class StreamRecords;
@@ -132,7 +132,7 @@ class StreamRecord {
   uint64_t heard_id_ = 0;         // the loop's: the utterance heard last
   TimePoint heard_{};             // the loop's: when its first sound came
   bool first_frame_due_ = false;  // the loop's
-  bool reader_slow_ = false;      // the loop's
+  bool told_slow_ = false;        // the loop's
   int64_t sound_samples_ = 0;     // the loop's: in the frames so far
 
   std::atomic<bool> speaking_ = false;

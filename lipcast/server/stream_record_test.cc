@@ -174,11 +174,11 @@ TEST_F(StreamRecordTest, ASessionsLinesNameItAndSayWhatItWas) {
     id = record->id();
     PlaySecond(*record, 25, 0, 2);
     record->Cleared({7, 16'000}, "barge in\n" + std::string(500, 'x'), 3, clock_.Now());
-    record->ReaderIsSlow(60);
-    record->ReaderIsSlow(61);
+    record->LeftOut(true, 60);
+    record->LeftOut(true, 61);
     clock_.Advance(milliseconds(1500));
     for (int i = 25; i < 29; ++i) record->TookFrame(FrameOf(i), clock_.Now(), 0);
-    record->Closed(Status(Code::kCancelled, "the client left"));
+    record->Closed(Status(Code::kCancelled, "the client left"), 4);
   }
   const auto lines = log_.lines();
   ASSERT_THAT(lines, SizeIs(4)) << "one of a slow reader, however often it is";

@@ -23,8 +23,11 @@ class TestStand {
       : stage_({.workers = workers}),
         registry_(
             {.roots = {stage_.folder()}},
-            [this](const auto& path) { return stage_.engine().LoadAvatar(path); }, clock_, log_,
-            metrics_) {
+            [this](const auto& path) {
+              if (on_load_) on_load_();
+              return stage_.engine().LoadAvatar(path);
+            },
+            clock_, log_, metrics_) {
     for (uint32_t seed = 1; seed <= 2; ++seed) {
       pipeline::StageAvatar avatar;
       avatar.seed = seed;
@@ -48,6 +51,7 @@ class TestStand {
   pipeline::CountingMetrics metrics_;
   pipeline::TestStage stage_;
   std::vector<std::shared_ptr<const pipeline::LoadedAvatar>> avatars_;
+  std::function<void()> on_load_;  ///< before a load, on its thread
   AvatarRegistry registry_;
   Admission admission_{{.workers = 1, .max_sessions = 0, .usable_share = 1e9}, metrics_};
   std::unique_ptr<SpeechHost> host_;

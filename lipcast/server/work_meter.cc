@@ -16,7 +16,7 @@ WorkMeter::WorkMeter(double fps)
 
 std::optional<double> WorkMeter::OnFrame(bool speaking, bool drawn, Nanoseconds work_so_far) {
   if (!speaking) {
-    frames_ = 0;
+    Restart();
     return std::nullopt;
   }
   if (frames_++ == 0) {

@@ -17,6 +17,9 @@ class WorkMeter {
   /// Frames drawn before they are due shift the count by a few frames, which evens out.
   std::optional<double> OnFrame(bool speaking, bool drawn, Nanoseconds work_so_far);
 
+  /// What was counted so far is not what speech costs.
+  void Restart() { frames_ = 0; }
+
  private:
   const double fps_;
   const int window_;

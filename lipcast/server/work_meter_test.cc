@@ -44,6 +44,14 @@ TEST(WorkMeter, FramesThatWereNotDrawnDoNotMakeTheOthersCheap) {
   }
 }
 
+TEST(WorkMeter, ASecondWithAFrameThatWasNotEncodedTellsNothing) {
+  WorkMeter meter(25);
+  for (int frame = 0; frame < 1000; ++frame) {
+    if (frame % 20 == 19) meter.Restart();
+    EXPECT_FALSE(meter.OnFrame(true, true, milliseconds(8 * frame))) << frame;
+  }
+}
+
 TEST(WorkMeter, ASecondInWhichNothingIsDrawnTellsNothing) {
   WorkMeter meter(25);
   for (int frame = 0; frame < 100; ++frame) {
