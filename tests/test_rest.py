@@ -1,10 +1,15 @@
 """REST: facts, avatars and render jobs over plain HTTP."""
 
+import contextlib
+import datetime
 import http.client
 import io
 import json
 import re
+import threading
+import time
 
+import grpc
 import jsonschema
 import numpy as np
 import pytest
@@ -147,6 +152,63 @@ def test_avatars_are_listed_loaded_unloaded_and_replaced(server):
         ("POST", "/v1/avatars/nobody/unload"),
     ):
         assert asked(server, method, path, want=404)["code"] == "NOT_FOUND"
+
+
+@contextlib.contextmanager
+def speaking(server, wire, **settings):
+    """A session that stays open, and the iterator of what it hears."""
+    messages, stub = wire
+    leave = threading.Event()
+
+    def requests():
+        opening = messages.OpenSession(avatar="demo", **settings)
+        yield messages.SpeakRequest(open=opening)
+        leave.wait(30)
+
+    call = stub.SpeechStub(server.channel).Speak(requests(), timeout=60)
+    try:
+        yield next(call).opened, call
+    finally:
+        leave.set()
+        call.cancel()
+
+
+def test_sessions_are_listed_while_they_last(server, wire):
+    def sessions():
+        return asked(server, "GET", "/v1/sessions")["sessions"]
+
+    assert wait_until(lambda: sessions() == [])
+    video = wire[0].VideoFormat(format=wire[0].PICTURE_FORMAT_PNG)
+    with speaking(server, wire, video=video) as (opened, call):
+        (one,) = sessions()
+        assert one["id"] == opened.session and one["avatar"] == "demo"
+        assert one["state"] == "idle" and one["protocol"] == "grpc"
+        assert one["peer"] == "127.0.0.1" and one["output"] == "png"
+        assert (one["width"], one["height"]) == (opened.width, opened.height)
+        since = datetime.datetime.fromisoformat(one["since"].replace("Z", "+00:00"))
+        assert abs(since.timestamp() - time.time()) < 10
+        path = f"/v1/sessions/{opened.session}"
+        for _ in range(5):
+            next(call)
+        document = asked(server, "GET", "/openapi.json")
+        schema = {"$ref": "#/components/schemas/Session"}
+        told = asked(server, "GET", path)
+        jsonschema.validate(told, {**document, **schema})
+        assert told["frames"] >= 4
+    assert wait_until(lambda: sessions() == [])
+    assert asked(server, "GET", path, want=404)["code"] == "NOT_FOUND"
+
+
+def test_a_deleted_session_hears_why(server, wire):
+    with speaking(server, wire) as (opened, call):
+        path = f"/v1/sessions/{opened.session}"
+        assert ask(server, "DELETE", path)[0] == 204
+        with pytest.raises(grpc.RpcError) as ended:
+            for _ in call:
+                pass
+        assert ended.value.code() == grpc.StatusCode.CANCELLED
+        assert "DELETE" in ended.value.details()
+    assert wait_until(lambda: ask(server, "DELETE", path)[0] == 404)
 
 
 def test_an_upload_becomes_a_movie_that_plays(server, done, tmp_path):

@@ -17,8 +17,11 @@ namespace {
 class SpeakCall final : public grpc::ServerBidiReactor<v1::SpeakRequest, v1::SpeakResponse> {
  public:
   /// `refused`: the call ends with it at once, unless it is OK.
-  SpeakCall(SpeechHost& host, int jpeg_quality, const Status& refused)
-      : host_(host), jpeg_quality_(jpeg_quality), link_(std::make_shared<Link>(this)) {
+  SpeakCall(SpeechHost& host, int jpeg_quality, std::string peer, const Status& refused)
+      : host_(host),
+        jpeg_quality_(jpeg_quality),
+        peer_(std::move(peer)),
+        link_(std::make_shared<Link>(this)) {
     if (refused.ok()) {
       StartRead(&request_);
     } else {
@@ -76,6 +79,7 @@ class SpeakCall final : public grpc::ServerBidiReactor<v1::SpeakRequest, v1::Spe
       return;
     }
     options->interface = "grpc";
+    options->peer = peer_;
     host_.slow().Post(TimePoint{},
                       [&host = host_, link = link_, name = request_.open().avatar(),
                        options = *options](int) { link->Opened(host.Open(name, options)); });
@@ -148,6 +152,7 @@ class SpeakCall final : public grpc::ServerBidiReactor<v1::SpeakRequest, v1::Spe
 
   SpeechHost& host_;
   const int jpeg_quality_;
+  const std::string peer_;
   const std::shared_ptr<Link> link_;
   v1::SpeakRequest request_;
   std::mutex mu_;
@@ -162,7 +167,9 @@ class SpeakCall final : public grpc::ServerBidiReactor<v1::SpeakRequest, v1::Spe
 
 grpc::ServerBidiReactor<v1::SpeakRequest, v1::SpeakResponse>* GrpcSpeechService::Speak(
     grpc::CallbackServerContext* context) {
-  return new SpeakCall(host_, jpeg_quality_, access_.AllowOpen(AddressOfPeer(context->peer())));
+  std::string peer = AddressOfPeer(context->peer());
+  const Status allowed = access_.AllowOpen(peer);
+  return new SpeakCall(host_, jpeg_quality_, std::move(peer), allowed);
 }
 
 }  // namespace lipcast::server

@@ -166,7 +166,7 @@ void HttpConnection::Upgrade(const UpgradeHandler& handler, const HttpTarget& ta
   }
   if (status.ok()) status = AllowOpen();
   if (status.ok()) {
-    handler(std::move(socket_), UpgradeRequest(parser_->get().base()), hall_.gate);
+    handler(std::move(socket_), UpgradeRequest(parser_->get().base()), hall_.gate, peer_);
   } else {
     Refuse(TooOften(status));
   }

@@ -26,6 +26,7 @@
 #include "lipcast/server/rest_api.h"
 #include "lipcast/server/rest_renders.h"
 #include "lipcast/server/rest_say.h"
+#include "lipcast/server/rest_sessions.h"
 #include "lipcast/server/secrets.h"
 #include "lipcast/server/speech_host.h"
 #include "lipcast/server/web_page.h"
@@ -263,11 +264,13 @@ Result<std::unique_ptr<Server>> Server::Start(const ServerConfig& config,
   LC_RETURN_IF_ERROR(http.router.Add(SayRoutes(SayProgramOf(config.say_command), state->say)));
   LC_RETURN_IF_ERROR(http.router.Add(AvatarRoutes(state->host, state->facts)));
   LC_RETURN_IF_ERROR(http.router.Add(RenderRoutes(*state->jobs, state->host.slow())));
+  LC_RETURN_IF_ERROR(http.router.Add(SessionRoutes(state->host)));
   http.upgrades["/v1/speak"] = [raw = state.get()](HttpSocket socket, UpgradeRequest request,
-                                                   std::shared_ptr<HttpGate> gate) {
+                                                   std::shared_ptr<HttpGate> gate,
+                                                   const std::string& peer) {
     SpeakOverWebSocket(
         std::move(socket), std::move(request), std::move(gate), raw->host,
-        {raw->config.jpeg_quality, static_cast<size_t>(raw->config.max_message_bytes)});
+        {raw->config.jpeg_quality, static_cast<size_t>(raw->config.max_message_bytes), peer});
   };
   std::unique_ptr<Server> server(new Server(std::move(state)));  // from here on its end has a limit
   LC_ASSIGN_OR_RETURN(server->state_->http, HttpServer::Listen(std::move(http)));

@@ -146,15 +146,17 @@ int SpeechHost::open_streams() const {
   return present_;
 }
 
-void SpeechHost::CancelAll(const Status& why) {
+std::vector<std::shared_ptr<SpeechStream>> SpeechHost::Streams() const {
   std::vector<std::shared_ptr<SpeechStream>> alive;
-  {
-    const std::lock_guard lock(mu_);
-    for (const auto& one : streams_) {
-      if (auto stream = one.lock()) alive.push_back(std::move(stream));
-    }
+  const std::lock_guard lock(mu_);
+  for (const auto& one : streams_) {
+    if (auto stream = one.lock()) alive.push_back(std::move(stream));
   }
-  for (const auto& stream : alive) stream->Cancel(why);
+  return alive;
+}
+
+void SpeechHost::CancelAll(const Status& why) {
+  for (const auto& stream : Streams()) stream->Cancel(why);
 }
 
 }  // namespace lipcast::server

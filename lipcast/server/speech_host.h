@@ -52,6 +52,8 @@ class SpeechHost {
 
   /// Until the last holder has let go, and what the stream had is given back.
   int open_streams() const;
+  /// Those that are not gone yet, the oldest first.
+  std::vector<std::shared_ptr<SpeechStream>> Streams() const;
   void CancelAll(const Status& why);
 
  private:

@@ -179,6 +179,11 @@ Status SpeechStream::status() const {
   return status_;
 }
 
+bool SpeechStream::over() const {
+  const std::lock_guard lock(mu_);
+  return over_;
+}
+
 // ---------------------------------------------------------------- on the loop
 
 void SpeechStream::SchedulePump() {

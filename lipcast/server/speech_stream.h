@@ -34,7 +34,8 @@ enum class SoundOut {
 
 struct StreamOptions {
   pipeline::SessionOptions session;  ///< pixels and wake are set by the stream
-  std::string_view interface = "-";  ///< a literal, for logs: "grpc", "websocket"
+  std::string_view interface = "-";  ///< a literal, for logs: "grpc", "websocket", "http"
+  std::string peer = {};             ///< the client's address, for people
   bool live = true;                  ///< a frame each 1/fps seconds; else as fast as it is read
   PictureEncoderOptions picture;
   SoundOut sound = SoundOut::kInput;
@@ -112,9 +113,11 @@ class SpeechStream : public std::enable_shared_from_this<SpeechStream> {
   enum class Popped { kEvent, kNothing, kEnd };
   Popped Pop(StreamEvent* event);
   Status status() const;  ///< after kEnd: why
+  bool over() const;      ///< nothing more comes but what waits for Pop
 
   const Rational& fps() const { return session().fps(); }
   const std::string& id() const { return record_->id(); }
+  const StreamRecord& record() const { return *record_; }
   int width() const { return encoder_->width(); }  ///< of what decodes
   int height() const { return encoder_->height(); }
   std::span<const uint8_t> codec_config() const { return encoder_->codec_config(); }

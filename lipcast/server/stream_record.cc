@@ -120,7 +120,14 @@ void StreamRecords::CloseWindow(TimePoint now) {
 }
 
 StreamRecord::StreamRecord(StreamRecords& records, Facts facts)
-    : records_(records), facts_(std::move(facts)), id_(records.NextId()), opened_(Now()) {
+    : records_(records),
+      facts_(std::move(facts)),
+      id_(records.NextId()),
+      opened_(Now()),
+      opened_unix_s_(
+          std::chrono::duration_cast<std::chrono::seconds>(  // of the calendar, not of the clock
+              std::chrono::system_clock::now().time_since_epoch())
+              .count()) {
   log().Log(LogLevel::kInfo, "session_opened",
             {{"session", id_},
              {"avatar", facts_.avatar},

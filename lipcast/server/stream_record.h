@@ -94,6 +94,10 @@ class StreamRecord {
   StreamRecord& operator=(const StreamRecord&) = delete;
 
   const std::string& id() const { return id_; }
+  // Any thread.
+  int64_t opened_unix_s() const { return opened_unix_s_; }
+  bool speaking() const { return speaking_; }  ///< its newest frame is of an utterance
+  int64_t frames() const { return taken_; }    ///< so far
 
   // On the stream's loop.
   void TookAudio(uint64_t utterance, size_t bytes, TimePoint pushed);
@@ -128,6 +132,7 @@ class StreamRecord {
   const Facts facts_;
   const std::string id_;
   const TimePoint opened_;
+  const int64_t opened_unix_s_;
 
   uint64_t heard_id_ = 0;         // the loop's: the utterance heard last
   TimePoint heard_{};             // the loop's: when its first sound came

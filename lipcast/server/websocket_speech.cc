@@ -189,6 +189,7 @@ class Session final : public std::enable_shared_from_this<Session> {
       return;
     }
     options->interface = "websocket";
+    options->peer = options_.peer;
     link_ = std::make_shared<Link>(gate_, weak_from_this());
     host_.slow().Post(TimePoint{},
                       [&host = host_, link = link_, name = request.open().avatar(),

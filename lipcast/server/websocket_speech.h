@@ -1,6 +1,7 @@
 #pragma once
 
 #include <memory>
+#include <string>
 
 #include "lipcast/server/http_server.h"
 #include "lipcast/server/speech_host.h"
@@ -10,6 +11,7 @@ namespace lipcast::server {
 struct WebSocketOptions {
   int jpeg_quality = 75;
   size_t message_bytes = size_t{100} << 20;
+  std::string peer = {};  ///< the client's address
 };
 
 /// Speak over a WebSocket that `request` asks for: each message is a SpeakRequest, as protobuf in a

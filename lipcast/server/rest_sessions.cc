@@ -1,0 +1,94 @@
+#include "lipcast/server/rest_sessions.h"
+
+#include <fmt/chrono.h>
+#include <fmt/format.h>
+
+#include <ctime>
+#include <nlohmann/json.hpp>
+#include <utility>
+
+#include "lipcast/avatar/package_path.h"
+
+namespace lipcast::server {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+constexpr size_t kShownBytes = 80;
+
+const char* OutputOf(const StreamOptions& options) {
+  switch (options.picture.codec) {
+    case PictureCodec::kJpeg:
+      return "jpeg";
+    case PictureCodec::kPng:
+      return "png";
+    case PictureCodec::kRgba:
+      return "rgba";
+    case PictureCodec::kBgr:
+      return "bgr";
+    case PictureCodec::kI420:
+      return "i420";
+    case PictureCodec::kH264AnnexB:
+      return "h264_annexb";
+    case PictureCodec::kH264Avcc:
+      return "h264_avcc";
+  }
+  return "-";
+}
+
+Json JsonOf(const SpeechStream& stream) {
+  const StreamRecord& record = stream.record();
+  const StreamOptions& options = stream.options();
+  const auto since = static_cast<std::time_t>(record.opened_unix_s());
+  return {{"id", stream.id()},
+          {"avatar", stream.avatar()},
+          {"state", stream.over()       ? "ending"
+                    : record.speaking() ? "speaking"
+                                        : "idle"},
+          {"protocol", std::string(options.interface)},
+          {"pace", options.live ? "live" : "file"},
+          {"since", fmt::format("{:%Y-%m-%dT%H:%M:%SZ}", fmt::gmtime(since))},
+          {"frames", record.frames()},
+          {"peer", options.peer},
+          {"output", OutputOf(options)},
+          {"width", stream.width()},
+          {"height", stream.height()},
+          {"fps", stream.fps().value()}};
+}
+
+HttpAnswer Answer(const Json& json, int code = 200) {
+  return JsonAnswer(json.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n", code);
+}
+
+Result<std::shared_ptr<SpeechStream>> Find(const SpeechHost& host, const HttpCall& call) {
+  const std::string& id = call.path.at("id");
+  for (auto& stream : host.Streams()) {
+    if (stream->id() == id) return std::move(stream);
+  }
+  return Status(Code::kNotFound,
+                "session '" + avatar::ShownText(id, kShownBytes) + "': no such session is open");
+}
+
+}  // namespace
+
+std::vector<HttpRoute> SessionRoutes(SpeechHost& host) {
+  return {
+      {"GET", "/v1/sessions", AnswerAtOnce([&host](const HttpCall&) {
+         Json all = Json::array();
+         for (const auto& stream : host.Streams()) all.push_back(JsonOf(*stream));
+         return Answer({{"sessions", std::move(all)}});
+       })},
+      {"GET", "/v1/sessions/{id}", AnswerAtOnce([&host](const HttpCall& call) {
+         const auto stream = Find(host, call);
+         return stream.ok() ? Answer(JsonOf(**stream)) : FailureAnswer(stream.status());
+       })},
+      {"DELETE", "/v1/sessions/{id}", AnswerAtOnce([&host](const HttpCall& call) {
+         const auto stream = Find(host, call);
+         if (!stream.ok()) return FailureAnswer(stream.status());
+         (*stream)->Cancel(Status(Code::kCancelled, "the session was ended by a DELETE over HTTP"));
+         return HttpAnswer{204, {}, {}, {}};
+       })},
+  };
+}
+
+}  // namespace lipcast::server

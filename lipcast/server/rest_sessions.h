@@ -1,0 +1,13 @@
+#pragma once
+
+#include <vector>
+
+#include "lipcast/server/http_router.h"
+#include "lipcast/server/speech_host.h"
+
+namespace lipcast::server {
+
+/// /v1/sessions: the open sessions of every protocol, and their end. `host` outlives them.
+std::vector<HttpRoute> SessionRoutes(SpeechHost& host);
+
+}  // namespace lipcast::server
