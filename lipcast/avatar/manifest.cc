@@ -96,11 +96,30 @@ FrameFiles FramesField(ObjectReader& parent, Status* status) {
   return frames;
 }
 
+std::string Sha256Field(ObjectReader& object, std::string_view key, Status* status) {
+  std::string sha256 = object.String(key, 64, 64);
+  if (status->ok() && sha256.find_first_not_of("0123456789abcdef") != std::string::npos) {
+    *status = WrongValue(object.Where(key), sha256, "64 lower-case hex digits");
+  }
+  return sha256;
+}
+
+SplitSpec SplitField(ObjectReader& parent, Status* status) {
+  ObjectReader object(parent.Member("split"), "generator.split",
+                      {"image", "audio", "source_sha256"}, status);
+  SplitSpec split;
+  split.image = FileField(object, "image", status);
+  split.audio = FileField(object, "audio", status);
+  split.source_sha256 = Sha256Field(object, "source_sha256", status);
+  return split;
+}
+
 GeneratorSpec GeneratorField(ObjectReader& parent, Status* status) {
   GeneratorSpec generator;
   ObjectReader object(
       parent.Member("generator"), "generator",
-      {"family", "model", "inner_px", "border_px", "mask", "feather_px", "mask_image"}, status);
+      {"family", "model", "inner_px", "border_px", "mask", "feather_px", "mask_image", "split"},
+      status);
   generator.family = object.Choice<GeneratorFamily>("family", kFamilies);
   generator.model = FileField(object, "model", status);
   MouthLayout& mouth = generator.mouth;
@@ -116,6 +135,7 @@ GeneratorSpec GeneratorField(ObjectReader& parent, Status* status) {
   mouth.mask.x1 = mouth.mask.x0 + static_cast<int>(mask.Int("width", 1, 2048));
   mouth.mask.y1 = mouth.mask.y0 + static_cast<int>(mask.Int("height", 1, 2048));
   if (object.Has("mask_image")) generator.mask_image = FileField(object, "mask_image", status);
+  if (object.Has("split")) generator.split = SplitField(object, status);
   return generator;
 }
 
@@ -137,11 +157,8 @@ AudioSpec AudioField(ObjectReader& parent, Status* status) {
 FileEntry FileEntryOf(const json& value, const std::string& where, Status* status) {
   FileEntry entry;
   ObjectReader object(value, where, {"sha256", "bytes"}, status);
-  entry.sha256 = object.String("sha256", 64, 64);
+  entry.sha256 = Sha256Field(object, "sha256", status);
   entry.bytes = object.Int("bytes", 0, kMaxPackageFileBytes);
-  if (status->ok() && entry.sha256.find_first_not_of("0123456789abcdef") != std::string::npos) {
-    *status = WrongValue(where + ".sha256", entry.sha256, "64 lower-case hex digits");
-  }
   return entry;
 }
 
@@ -200,10 +217,23 @@ Status Manifest::Validate() const {
   if (frames.kind == FramesKind::kVideo) needed.emplace_back("frames.path", frames.path);
   if (generator.mask_image) needed.emplace_back("generator.mask_image", *generator.mask_image);
   if (audio.kind != AudioKind::kMel) needed.emplace_back("audio.model", audio.model);
+  if (generator.split) {
+    needed.emplace_back("generator.split.image", generator.split->image);
+    needed.emplace_back("generator.split.audio", generator.split->audio);
+  }
   for (const auto& [field, file] : needed) {
     if (!files.contains(file)) {
       return Refuse(fmt::format("{} = \"{}\": want it listed in files, with sha256 and bytes",
                                 field, ShownText(file, 80)));
+    }
+  }
+  if (generator.split) {
+    const std::string& whole = files.find(generator.model)->second.sha256;
+    if (generator.split->source_sha256 != whole) {
+      return Refuse(
+          fmt::format("generator.split.source_sha256 = {}: want {}, that of"
+                      " generator.model: the parts are of another network",
+                      generator.split->source_sha256, whole));
     }
   }
   return Status();

@@ -52,11 +52,18 @@ struct IdleRange {
   int64_t count = 0;
 };
 
+/// The generator cut in two: what only the picture decides, and what needs the sound.
+struct SplitSpec {
+  std::string image, audio;   ///< files of the package
+  std::string source_sha256;  ///< of the GeneratorSpec::model they were made of
+};
+
 struct GeneratorSpec {
   GeneratorFamily family = GeneratorFamily::kSyncTalk;
   std::string model;                      ///< file of the package
   MouthLayout mouth;                      ///< masked_first follows from the family
   std::optional<std::string> mask_image;  ///< gray, inner_px square: weight of the redrawn pixels
+  std::optional<SplitSpec> split;
 };
 
 struct AudioSpec {

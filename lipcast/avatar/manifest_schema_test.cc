@@ -22,7 +22,10 @@ json Full() {
   manifest["frames"] = {{"kind", "images"}, {"path", "frames/%06d.png"}, {"first", 0}};
   manifest["files"] = json::object();
   manifest["generator"]["mask_image"] = "mask.png";
-  for (const char* name : {"boxes.json", "generator.onnx", "audio_encoder.onnx", "mask.png"}) {
+  manifest["generator"]["split"] = {
+      {"image", "image.onnx"}, {"audio", "audio.onnx"}, {"source_sha256", std::string(64, 'a')}};
+  for (const char* name : {"boxes.json", "generator.onnx", "audio_encoder.onnx", "mask.png",
+                           "image.onnx", "audio.onnx"}) {
     manifest["files"][name] = {{"sha256", std::string(64, 'a')}, {"bytes", 1}};
   }
   return manifest;

@@ -93,6 +93,47 @@ TEST(Manifest, ReadsEveryField) {
   EXPECT_EQ(manifest.licence, "CC0-1.0");
 }
 
+/// With a generator in two parts.
+json InTwoParts() {
+  json manifest = Listed();
+  manifest["generator"]["split"] = {
+      {"image", "image.onnx"}, {"audio", "audio.onnx"}, {"source_sha256", std::string(64, 'a')}};
+  for (const char* name : {"image.onnx", "audio.onnx"}) {
+    manifest["files"][name] = {{"sha256", std::string(64, 'b')}, {"bytes", 9}};
+  }
+  return manifest;
+}
+
+TEST(Manifest, ReadsAGeneratorInTwoParts) {
+  const Manifest manifest = Parsed(InTwoParts());
+  ASSERT_TRUE(manifest.generator.split);
+  EXPECT_EQ(manifest.generator.split->image, "image.onnx");
+  EXPECT_EQ(manifest.generator.split->audio, "audio.onnx");
+  EXPECT_EQ(manifest.generator.split->source_sha256, std::string(64, 'a'));
+  EXPECT_FALSE(Parsed(Listed()).generator.split);
+}
+
+TEST(Manifest, RefusesPartsOfAnotherNetworkThanItsModel) {
+  EXPECT_EQ(Refusal([](json& m) { m["files"]["generator.onnx"]["sha256"] = std::string(64, 'c'); },
+                    InTwoParts()),
+            "generator.split.source_sha256 = " + std::string(64, 'a') + ": want " +
+                std::string(64, 'c') +
+                ", that of generator.model: the parts are of another network");
+}
+
+TEST(Manifest, RefusesPartsThatAreNotListedOrNotWhole) {
+  EXPECT_THAT(Refusal([](json& m) { m["files"].erase("audio.onnx"); }, InTwoParts()),
+              StartsWith("generator.split.audio = \"audio.onnx\": want it listed in files"));
+  EXPECT_THAT(Refusal([](json& m) { m["files"].erase("image.onnx"); }, InTwoParts()),
+              StartsWith("generator.split.image = \"image.onnx\": want it listed in files"));
+  for (const char* key : {"image", "audio", "source_sha256"}) {
+    EXPECT_THAT(Refusal([&](json& m) { m["generator"]["split"].erase(key); }, InTwoParts()),
+                HasSubstr(std::string("generator.split.") + key));
+  }
+  EXPECT_THAT(Refusal([](json& m) { m["generator"]["split"]["image"] = "../x"; }, InTwoParts()),
+              StartsWith("generator.split.image"));
+}
+
 TEST(Manifest, WhatMayBeLeftOutHasItsDefault) {
   json source = Listed();
   for (const char* key : {"title", "color", "idle", "provenance", "licence"}) source.erase(key);
@@ -181,7 +222,7 @@ TEST(Manifest, RefusalsNameFieldValueAndLimit) {
             "generator.border_px: missing, want 0..256");
   EXPECT_EQ(Refusal([](json& m) { m["generator"]["bordr_px"] = 4; }),
             "generator.bordr_px: unknown key, want one of family, model, inner_px, border_px, mask,"
-            " feather_px, mask_image");
+            " feather_px, mask_image, split");
   EXPECT_THAT(Refusal([](json& m) { m["shape"] = 1; }), StartsWith("shape: unknown key, want"));
   EXPECT_EQ(Refusal([](json& m) { m["generator"]["mask"]["width"] = 156; }),
             "generator.mask = columns 5..161, rows 5..150: want at least one pixel, all inside the"

@@ -1,0 +1,62 @@
+"""avatar.json of a package folder: reading it, and adding networks with their figures."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import onnx
+
+from lipcast_studio.optimise.split import RefusedError
+
+MANIFEST = "avatar.json"
+
+
+class Package:
+    """An avatar folder. Nothing is changed before save()."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._written: dict[str, bytes] = {}
+        path = folder / MANIFEST
+        if not path.is_file():
+            raise RefusedError(f"{folder}: no {MANIFEST} in it: want the folder of an avatar package")
+        try:
+            self.manifest: dict[str, Any] = json.loads(path.read_text("utf-8"))
+            self.generator: dict[str, Any] = self.manifest["generator"]
+            self.model_name: str = self.generator["model"]
+            self.model_sha256: str = self.manifest["files"][self.model_name]["sha256"]
+        except (ValueError, KeyError, TypeError) as error:
+            raise RefusedError(f"{path}: not a manifest of an avatar package: {error!r}") from None
+
+    def network(self) -> onnx.ModelProto:
+        """The whole generator, checked against its hash."""
+        path = self.folder / self.model_name
+        try:
+            data = path.read_bytes()
+        except OSError as error:
+            raise RefusedError(f"{path}: {error.strerror}") from None
+        found = hashlib.sha256(data).hexdigest()
+        if found != self.model_sha256:
+            raise RefusedError(f"{path}: sha256 = {found}: want {self.model_sha256} as in {MANIFEST}")
+        try:
+            return onnx.load_from_string(data)
+        except Exception as error:  # protobuf's own kinds differ from version to version
+            raise RefusedError(f"{path}: not an ONNX model: {error}") from None
+
+    def add(self, name: str, model: onnx.ModelProto) -> None:
+        """A network file, listed with its size and hash."""
+        data = model.SerializeToString()
+        self._written[name] = data
+        self.manifest["files"][name] = {"sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)}
+
+    def save(self) -> None:
+        """Each file appears whole, the manifest last: an interruption leaves the old package."""
+        text = json.dumps(self.manifest, indent=2, ensure_ascii=False) + "\n"
+        for name, data in [*self._written.items(), (MANIFEST, text.encode("utf-8"))]:
+            temporary = self.folder / f".{name}.{os.getpid()}"
+            temporary.write_bytes(data)
+            temporary.replace(self.folder / name)

@@ -1,0 +1,242 @@
+"""The generator in two parts: what optimise makes, and that the engine draws the same with it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import lab
+import numpy as np
+import onnx
+import pytest
+from lipcast_studio.optimise.__main__ import AUDIO_FILE, IMAGE_FILE, main
+from lipcast_studio.optimise.split import (
+    RefusedError,
+    largest_difference,
+    session_of,
+    split,
+)
+from markers import models, synctalk
+from onnx import helper
+
+DEMO = lab.ROOT / "avatars/demo"
+
+
+def demo_network() -> onnx.ModelProto:
+    """The trained one."""
+    return onnx.load(str(DEMO / "generator.onnx"))
+
+
+@pytest.mark.parametrize(
+    "network",
+    [
+        demo_network,
+        lambda: synctalk.unet(160)[0],
+        lambda: models.generator("random", inner_px=64),
+        lambda: models.generator("random", inner_px=64, batch=1),
+        lambda: models.half_precision(models.generator("random", inner_px=64)),
+    ],
+    ids=["demo", "synctalk160", "random", "fixed batch", "half"],
+)
+def test_the_two_parts_equal_the_whole_to_the_bit(
+    network: Callable[[], onnx.ModelProto],
+) -> None:
+    model = network()
+    parts = split(model)
+    assert largest_difference(model, parts) == 0.0
+    assert parts.image_nodes > 3
+    # Weights stand in one part each, but for constants that both use.
+    sizes = [len(m.SerializeToString()) for m in (model, parts.image, parts.audio)]
+    assert sizes[1] + sizes[2] < 1.05 * sizes[0]
+
+
+def test_a_synctalk_network_is_cut_at_its_skips_and_its_bottleneck() -> None:
+    parts = split(synctalk.unet(160)[0])
+    assert {cut.dims for cut in parts.cuts} == {
+        (32, 160, 160),
+        (64, 80, 80),
+        (128, 40, 40),
+        (256, 20, 20),
+        (512, 10, 10),
+    }
+    assert [i.name for i in session_of(parts.image).get_inputs()] == ["input"]
+
+
+def _edited(
+    edit: Callable[[models.Graph], None],
+    audio: tuple[object, ...] = ("N", 32, 16, 16),
+    batch: object = "N",
+) -> onnx.ModelProto:
+    g = models.Graph()
+    edit(g)
+    return g.model(
+        {"input": [batch, 6, 16, 16], "audio": list(audio)},
+        {"output": [batch, 3, 16, 16]},
+    )
+
+
+def _sound(g: models.Graph) -> str:
+    return g.node("ReduceMean", "audio", axes=[1, 2, 3], keepdims=1)
+
+
+def _thirds(g: models.Graph, value: str) -> str:
+    return g.node("Conv", value, g.constant(np.ones((3, 6, 1, 1))))
+
+
+def test_sizes_read_from_the_picture_path_are_computed_again() -> None:
+    def network(g: models.Graph) -> None:
+        inner = g.node("Relu", _thirds(g, "input"))
+        small = g.node("MaxPool", inner, kernel_shape=[2, 2], strides=[2, 2])
+        deep = g.node("Add", small, _sound(g))
+        size = g.node("Shape", inner)
+        empty = g.constant(np.zeros(0))
+        grown = g.node("Resize", deep, empty, empty, size, mode="nearest")
+        g.node("Add", grown, inner, output="output")
+
+    model = _edited(network)
+    parts = split(model)
+    assert len(parts.cuts) == 2
+    assert largest_difference(model, parts) == 0.0
+
+
+def test_a_picture_that_the_last_layer_takes_is_kept_too() -> None:
+    def network(g: models.Graph) -> None:
+        inner = g.node("Relu", _thirds(g, "input"))
+        louder = g.node("Mul", g.node("Mul", inner, _sound(g)), g.constant(0.5))
+        joined = g.node("Concat", louder, "input", axis=1)
+        weight = g.constant(np.full((3, 9, 1, 1), 0.1))
+        g.node("Conv", joined, weight, output="output")
+
+    model = _edited(network)
+    parts = split(model)
+    assert {cut.name for cut in parts.cuts} == {"v1", "input_kept"}
+    assert largest_difference(model, parts) == 0.0
+
+
+def test_what_a_branch_reads_from_outside_counts() -> None:
+    def network(g: models.Graph) -> None:
+        inner = g.node("Relu", _thirds(g, "input"))
+        loud = g.node("Greater", _sound(g), g.constant(0.5))
+        branch = [
+            helper.make_graph(
+                [helper.make_node(kind, [inner], [f"out_{kind}"])],
+                kind,
+                [],
+                [helper.make_tensor_value_info(f"out_{kind}", 1, None)],
+            )
+            for kind in ("Neg", "Sqrt")
+        ]
+        once = g.node("ReduceMax", g.node("Cast", loud, to=1), keepdims=0)
+        g.node(
+            "If",
+            g.node("Cast", once, to=9),
+            then_branch=branch[0],
+            else_branch=branch[1],
+            output="output",
+        )
+
+    model = _edited(network)
+    parts = split(model)
+    assert [cut.dims for cut in parts.cuts] == [(3, 16, 16)]
+    assert largest_difference(model, parts) == 0.0
+
+
+REFUSED = {
+    "first layer": (
+        lambda: _edited(
+            lambda g: g.node(
+                "Add",
+                g.node("Mul", _thirds_of_both(g), _sound(g)),
+                _sound(g),
+                output="output",
+            )
+        ),
+        r"the sound meets the picture at its first layer",
+    ),
+    "deaf": (lambda: models.generator("M1"), "depends on the picture alone"),
+    "batch": (
+        lambda: models.generator("random", inner_px=32, batch=8),
+        r"input \[8,6,32,32\]: want a free batch or 1",
+    ),
+    "wav2lip's one picture": (
+        lambda: models.channels_last(models.generator("random", inner_px=32)),
+        r"want exactly one picture \[N,6,S,S\]",
+    ),
+    "two pictures": (
+        lambda: _edited(
+            lambda g: g.node(
+                "Conv",
+                g.node("Add", "input", "audio"),
+                g.constant(np.ones((3, 6, 1, 1))),
+                output="output",
+            ),
+            audio=("N", 6, 16, 16),
+        ),
+        r"want exactly one picture \[N,6,S,S\]",
+    ),
+    "encoder": (models.encoder, r"has inputs mel \[N,1,80,16\] and 1 outputs"),
+}
+
+
+def _thirds_of_both(g: models.Graph) -> str:
+    """The sound is added to the raw picture."""
+    return _thirds(g, g.node("Add", "input", _sound(g)))
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_refuses_what_cannot_be_split_with_the_reason(case: str) -> None:
+    network, reason = REFUSED[case]
+    with pytest.raises(RefusedError, match=reason) as caught:
+        split(network())
+    assert "\n" not in str(caught.value)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The demo avatar, optimised."""
+    folder = tmp_path_factory.mktemp("optimised") / "demo"
+    shutil.copytree(DEMO, folder)
+    assert main([str(folder)]) == 0
+    return folder
+
+
+def test_lists_the_parts_with_hashes_in_the_manifest(folder: Path) -> None:
+    manifest = json.loads((folder / "avatar.json").read_text())
+    assert manifest["generator"]["split"] == {
+        "image": IMAGE_FILE,
+        "audio": AUDIO_FILE,
+        "source_sha256": manifest["files"]["generator.onnx"]["sha256"],
+    }
+    for name in (IMAGE_FILE, AUDIO_FILE):
+        data = (folder / name).read_bytes()
+        entry = {"sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)}
+        assert manifest["files"][name] == entry
+    assert not [p.name for p in folder.iterdir() if p.name.startswith(".")]
+
+
+def test_overwrites_only_when_asked(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = (folder / "avatar.json").read_bytes()
+    assert main([str(folder)]) == 1
+    assert f"{IMAGE_FILE} exists; --overwrite replaces it\n" in capsys.readouterr().err
+    assert main([str(folder), "--overwrite"]) == 0
+    assert (folder / "avatar.json").read_bytes() == before
+
+
+def test_a_package_that_was_changed_by_hand_is_refused_and_left_alone(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([str(tmp_path)]) == 1
+    assert "no avatar.json in it" in capsys.readouterr().err
+    (tmp_path / "avatar.json").write_text("{}")
+    assert main([str(tmp_path)]) == 1
+    assert "not a manifest of an avatar package" in capsys.readouterr().err
+    shutil.copy(DEMO / "avatar.json", tmp_path)
+    (tmp_path / "generator.onnx").write_bytes(b"other")
+    assert main([str(tmp_path)]) == 1
+    assert "generator.onnx: sha256 = " in capsys.readouterr().err
+    assert not (tmp_path / IMAGE_FILE).exists()
