@@ -20,8 +20,8 @@
 namespace lipcast::server {
 
 using UpgradeRequest = boost::beast::http::request<boost::beast::http::empty_body>;
-/// Takes over the connection of a WebSocket; `gate` is the way back to its thread, `peer` the client's
-/// address.
+/// Takes over the connection of a WebSocket; `gate` is the way back to its thread, `peer` the
+/// client's address.
 using UpgradeHandler = std::function<void(HttpSocket socket, UpgradeRequest request,
                                           std::shared_ptr<HttpGate> gate, const std::string& peer)>;
 

@@ -23,7 +23,8 @@ using pipeline::Watchdog;
 std::unique_ptr<HttpServer> Serve(SpeechHost& host) {
   HttpServerOptions options;
   options.upgrades["/v1/speak"] = [&host](HttpSocket socket, UpgradeRequest request,
-                                          std::shared_ptr<HttpGate> gate) {
+                                          std::shared_ptr<HttpGate> gate,
+                                          const std::string& /*peer*/) {
     SpeakOverWebSocket(std::move(socket), std::move(request), std::move(gate), host, {});
   };
   auto server = HttpServer::Listen(std::move(options));
