@@ -8,11 +8,18 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import cv2
 import lab
 import numpy as np
 import onnx
 import pytest
-from lipcast_studio.optimise.__main__ import AUDIO_FILE, IMAGE_FILE, main
+from lipcast_studio.optimise import algebra, choose
+from lipcast_studio.optimise.__main__ import (
+    AUDIO_FILE,
+    FIGURES_FILE,
+    IMAGE_FILE,
+    main,
+)
 from lipcast_studio.optimise.split import (
     RefusedError,
     largest_difference,
@@ -194,6 +201,56 @@ def test_refuses_what_cannot_be_split_with_the_reason(case: str) -> None:
     assert "\n" not in str(caught.value)
 
 
+def small_unet(side: int = 32) -> onnx.ModelProto:
+    """Two levels of the SyncTalk kind: its blocks, its ups, its bottleneck."""
+    net = synctalk._Network(3)
+    g = net.graph
+    top = net.residual_block(("input", 6, side), 8)
+    bottom = net.double(top, 16, stride=2)
+    heard = g.node("ReduceMean", "audio", axes=[2, 3], keepdims=1)
+    ones = g.constant(np.ones((1, 1, side // 2, side // 2)))
+    joined = g.node("Concat", bottom[0], g.node("Mul", heard, ones), axis=1)
+    value = net.up(net.double((joined, 48, side // 2), 16), top, 8)
+    quiet = g.node("Mul", value[0], g.constant(0.1))
+    g.node("Sigmoid", net.conv(quiet, (8, side, side), 3, 1), output="output")
+    return g.model(
+        {"input": ["N", 6, side, side], "audio": ["N", 32, 16, 16]},
+        {"output": ["N", 3, side, side]},
+    )
+
+
+def test_convolutions_over_both_halves_are_taken_apart() -> None:
+    model = small_unet()
+    found = algebra.sites(model)
+    assert [site.before_resize for site in found] == [False, True]
+    for moved in (False, True):
+        chosen = {site.conv: moved and site.before_resize for site in found}
+        parts = split(algebra.rewrite(model, chosen))
+        # The picture's shares are kept in place of the picture's own features.
+        assert sorted(cut.dims for cut in parts.cuts) == [(48, 32, 32), (96, 16, 16)]
+        assert largest_difference(model, parts) <= 1e-4
+        kinds = [node.op_type for node in parts.audio.graph.node]
+        at = kinds.index("Resize")
+        assert (kinds[at + 1] == "Add") == moved
+
+
+def test_a_convolution_that_sees_its_neighbours_is_left_alone() -> None:
+    assert algebra.sites(demo_network()) == []
+    assert algebra.sites(models.generator("random", inner_px=32)) == []
+
+
+def test_rewrites_are_taken_only_where_they_pay_and_never_with_exact() -> None:
+    model = small_unet()
+    exact = choose.choose(model, exact=True)
+    assert exact.difference == 0.0
+    assert exact.figures["convolutions_taken_apart"] == 0
+    free = choose.choose(model, exact=False)
+    tried = free.figures["tried"]
+    assert len(tried) == 2
+    assert free.figures["convolutions_taken_apart"] == sum(t["taken"] for t in tried)
+    assert free.difference <= 1e-4
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The demo avatar, optimised."""
@@ -210,21 +267,25 @@ def test_lists_the_parts_with_hashes_in_the_manifest(folder: Path) -> None:
         "audio": AUDIO_FILE,
         "source_sha256": manifest["files"]["generator.onnx"]["sha256"],
     }
-    for name in (IMAGE_FILE, AUDIO_FILE):
+    for name in (IMAGE_FILE, AUDIO_FILE, FIGURES_FILE):
         data = (folder / name).read_bytes()
         entry = {"sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)}
         assert manifest["files"][name] == entry
     assert not [p.name for p in folder.iterdir() if p.name.startswith(".")]
 
 
+def _parts(folder: Path) -> list[bytes]:
+    return [(folder / name).read_bytes() for name in (IMAGE_FILE, AUDIO_FILE)]
+
+
 def test_overwrites_only_when_asked(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    before = (folder / "avatar.json").read_bytes()
+    before = _parts(folder)
     assert main([str(folder)]) == 1
     assert f"{IMAGE_FILE} exists; --overwrite replaces it\n" in capsys.readouterr().err
     assert main([str(folder), "--overwrite"]) == 0
-    assert (folder / "avatar.json").read_bytes() == before
+    assert _parts(folder) == before
 
 
 def test_a_package_that_was_changed_by_hand_is_refused_and_left_alone(
@@ -240,3 +301,80 @@ def test_a_package_that_was_changed_by_hand_is_refused_and_left_alone(
     assert main([str(tmp_path)]) == 1
     assert "generator.onnx: sha256 = " in capsys.readouterr().err
     assert not (tmp_path / IMAGE_FILE).exists()
+
+
+@pytest.fixture(scope="module")
+def sound(sentence: lab.Samples, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One second of the spoken sentence."""
+    path = tmp_path_factory.mktemp("sound") / "short.wav"
+    return lab.write_wav(path, sentence[8_000:24_000])
+
+
+def _drawn(folder: Path, sound: Path, *flags: object) -> list[str]:
+    return lab.hashes(folder, sound, "--idle", "model", *flags)
+
+
+def test_the_engine_draws_the_same_frames_with_the_parts_in_full(
+    folder: Path, sound: Path
+) -> None:
+    whole = _drawn(DEMO, sound)
+    assert len(set(whole)) == 25
+    full = ("--feature-precision", "full")
+    assert _drawn(folder, sound, *full) == whole
+    assert _drawn(folder, sound, *full, "--batch", 8, "--threads", 8) == whole
+    # Four frames fit: most are computed again and again.
+    assert _drawn(folder, sound, *full, "--feature-cache-mb", 6) == whole
+    assert _drawn(folder, sound, "--feature-cache-mb", 0) == whole
+
+
+def test_frames_in_half_do_not_depend_on_what_is_kept(
+    folder: Path, sound: Path
+) -> None:
+    half = _drawn(folder, sound)
+    assert _drawn(folder, sound, "--feature-cache-mb", 3) == half
+    assert _drawn(folder, sound, "--batch", 8, "--threads", 8) == half
+
+
+def test_frames_in_half_are_within_two_levels(folder: Path, sound: Path) -> None:
+    """One where the network's output is cut to levels, one more in scaling and colour."""
+    wanted = lab.pictures(DEMO, sound, "--idle", "model")
+    got = lab.pictures(folder, sound, "--idle", "model")
+    difference = cv2.absdiff(np.concatenate(got), np.concatenate(wanted))
+    assert difference.max() <= 2
+    # Levels that the network copies stand right on a step: those are the ones that change.
+    assert (difference > 0).mean() < 0.03
+
+
+def test_the_report_says_what_drew(folder: Path, sound: Path) -> None:
+    def cache(avatar: Path, *flags: object) -> dict | None:
+        run = lab.lipcast(
+            "render",
+            sound,
+            "-a",
+            avatar,
+            "-o",
+            "-",
+            "--json",
+            *flags,
+            keep_stdout=False,
+        )
+        return json.loads(run.stderr)["feature_cache"]
+
+    assert cache(DEMO) is None
+    assert cache(folder, "--feature-cache-mb", 0) is None
+    kept = cache(folder, "--idle", "model")
+    assert kept["misses"] >= kept["frames"] == 25
+    assert kept["mb"] == pytest.approx(25 * 344_000 * 2 / 2**20)
+
+
+def test_the_engine_refuses_parts_of_another_network(
+    folder: Path, sound: Path, tmp_path: Path
+) -> None:
+    broken = tmp_path / "demo"
+    shutil.copytree(folder, broken)
+    manifest = json.loads((broken / "avatar.json").read_text())
+    manifest["generator"]["split"]["source_sha256"] = "0" * 64
+    (broken / "avatar.json").write_text(json.dumps(manifest))
+    run = lab.lipcast("render", sound, "-a", broken, "-o", "-", ok=False)
+    assert run.code != 0
+    assert "generator.split.source_sha256 = 000" in run.lines[-1]

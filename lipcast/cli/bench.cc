@@ -9,6 +9,7 @@
 
 #include "lipcast/audio/audio_reader.h"
 #include "lipcast/cli/failure.h"
+#include "lipcast/cli/feature_flags.h"
 #include "lipcast/cli/interrupt.h"
 #include "lipcast/cli/progress.h"
 #include "lipcast/cli/report.h"
@@ -26,6 +27,7 @@ struct BenchArgs {
   int64_t frames = 500;
   int threads = 0, batch = 1, quality = 75;
   bool json = false;
+  FeatureFlags features;
 };
 
 constexpr size_t kReadBytes = 64 << 10;
@@ -136,6 +138,8 @@ Status DrainBench(pipeline::Session& session, FrameSink& sink, Progress& progres
 int RunBench(const BenchArgs& args) {
   const auto provider = inference::ParseProvider(args.provider);
   if (!provider.ok()) return Fail(kExitUsage, provider.status());
+  const auto features = args.features.Options();
+  if (!features.ok()) return Fail(kExitUsage, features.status());
   std::string speech = args.audio;
   if (speech.empty()) {
     auto found = FindSpeech();
@@ -147,6 +151,7 @@ int RunBench(const BenchArgs& args) {
 
   pipeline::EngineOptions engine_options;
   engine_options.workers = args.threads;
+  engine_options.features = *features;
   engine_options.inference.provider = *provider;
   auto place = Workplace::Create(engine_options);
   if (!place.ok()) return Fail(InputExit(place.status()), place.status());
@@ -193,6 +198,7 @@ int RunBench(const BenchArgs& args) {
         {"backend", (*avatar)->backend},
         {"avatar", manifest.name},
         {"model", model},
+        {"feature_cache", FeatureCacheJson(*(*avatar)->generator)},
         {"resolution", resolution},
         {"encoder", args.encoder},
         {"frames", frames},
@@ -207,6 +213,7 @@ int RunBench(const BenchArgs& args) {
   fmt::print("{}, {} cores, {} workers; {} on {}\n", CpuName(), CoreCount(),
              (*place)->engine->workers(), (*avatar)->backend, used);
   fmt::print("avatar {} ({}), {}, encoder {}\n", manifest.name, model, resolution, args.encoder);
+  fmt::print("{}\n", FeatureCacheLine(*(*avatar)->generator));
   fmt::print("{} frames in {:.2f} s = {:.1f} frames/s; peak memory {:.0f} MB\n{}", frames, seconds,
              fps, PeakRssMb(), StageTable(times, frames));
   return kExitOk;
@@ -239,6 +246,7 @@ void AddBench(CLI::App& app, int& exit_code) {
       ->capture_default_str();
   command->add_option("--provider", args->provider, "What runs the networks: cpu or cuda")
       ->capture_default_str();
+  args->features.AddTo(*command);
   command->add_flag("--json", args->json, "Print JSON");
   command->callback([args, &exit_code] { exit_code = RunBench(*args); });
 }

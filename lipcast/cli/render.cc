@@ -9,6 +9,7 @@
 #include "lipcast/audio/audio_reader.h"
 #include "lipcast/audio/raw_reader.h"
 #include "lipcast/cli/failure.h"
+#include "lipcast/cli/feature_flags.h"
 #include "lipcast/cli/interrupt.h"
 #include "lipcast/cli/npy_writer.h"
 #include "lipcast/cli/progress.h"
@@ -37,6 +38,7 @@ struct RenderArgs {
   int rate = 16000, channels = 1;
   std::string format = "s16";
   int frame_memory_mb = 512;
+  FeatureFlags features;
 };
 
 /// The three arrays of --dump, each only if it was asked for.
@@ -161,6 +163,8 @@ int Render::Run() {
   if (!options.ok()) return Fail(kExitUsage, options.status());
   auto provider = inference::ParseProvider(args_.provider);
   if (!provider.ok()) return Fail(kExitUsage, provider.status());
+  auto features = args_.features.Options();
+  if (!features.ok()) return Fail(kExitUsage, features.status());
 
   auto reader = OpenInput(args_);
   if (!reader.ok()) return Fail(InputExit(reader.status()), reader.status());
@@ -169,6 +173,7 @@ int Render::Run() {
   pipeline::EngineOptions engine_options;
   engine_options.workers = args_.threads;
   engine_options.avatar.frame_budget_bytes = int64_t{args_.frame_memory_mb} << 20;
+  engine_options.features = *features;
   engine_options.inference.provider = *provider;
   engine_options.inference.policy = args_.policy == "prefer" ? inference::ProviderPolicy::kPrefer
                                                              : inference::ProviderPolicy::kRequire;
@@ -284,6 +289,7 @@ void Render::PrintJson() const {
       {"avatar", avatar_->avatar->manifest().name},
       {"backend", avatar_->backend},
       {"provider", inference::ProviderName(avatar_->generator->provider())},
+      {"feature_cache", FeatureCacheJson(*avatar_->generator)},
       {"interrupted", result_.stopped},
       {"wall_s", seconds},
       {"frames_per_s", static_cast<double>(frames) / seconds},
@@ -346,6 +352,7 @@ void AddRender(CLI::App& app, int& exit_code) {
                    "Memory for the avatar's decoded frames")
       ->check(CLI::Range(16, 1 << 20))
       ->capture_default_str();
+  args->features.AddTo(*command);
   command->add_option("--rate", args->rate, "With audio -: samples a second")
       ->capture_default_str();
   command->add_option("--channels", args->channels, "With audio -: channels")

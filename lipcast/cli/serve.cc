@@ -41,6 +41,8 @@ constexpr struct {
     {"--avatars", "avatars.roots", "Folders of avatars, separated by commas"},
     {"--preload", "avatars.preload", "Avatars loaded at the start (default demo)"},
     {"--workers", "engine.workers", "Worker threads; 0: one a core"},
+    {"--feature-cache-mb", "avatars.feature_cache_mb",
+     "Memory of each optimised avatar for what its network keeps of its frames; 0: none"},
     {"--provider", "engine.provider", "What runs the networks: cpu or cuda"},
     {"--max-sessions", "limits.sessions", "Live sessions; 0: the measured headroom decides"},
     {"--log-level", "log.level", "debug, info, warning or error"},
@@ -167,6 +169,10 @@ int Serve(const ServeArgs& args) {
   pipeline::EngineOptions options;
   options.workers = config->workers;
   options.avatar.frame_budget_bytes = config->frame_memory_mb << 20;
+  options.features.budget_bytes = config->feature_cache_mb << 20;
+  const auto precision = generator::ParseFeaturePrecision(config->feature_precision);
+  if (!precision.ok()) return Fail(kExitUsage, precision.status());
+  options.features.precision = *precision;
   const auto provider = inference::ParseProvider(config->provider);
   if (!provider.ok()) return Fail(kExitUsage, provider.status());
   options.inference.provider = *provider;

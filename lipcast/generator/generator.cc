@@ -19,10 +19,11 @@ std::vector<std::string> FamilyNames() {
 
 Result<std::shared_ptr<const Generator>> LoadGenerator(const GeneratorFiles& files,
                                                        const inference::Backend& backend,
-                                                       const inference::SessionOptions& options) {
+                                                       const inference::SessionOptions& options,
+                                                       const FeatureCacheOptions& features) {
   std::string known;
   for (const Family& family : kFamilies) {
-    if (files.family == family.name) return family.load(files, backend, options);
+    if (files.family == family.name) return family.load(files, backend, options, features);
     known += (known.empty() ? "" : ", ") + std::string(family.name);
   }
   return Status(Code::kInvalidArgument,

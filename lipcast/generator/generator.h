@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -9,6 +10,7 @@
 #include "lipcast/avatar/mouth_layout.h"
 #include "lipcast/base/rational.h"
 #include "lipcast/base/status.h"
+#include "lipcast/generator/feature_cache.h"
 #include "lipcast/inference/session.h"
 
 namespace lipcast::generator {
@@ -47,8 +49,12 @@ class Generator {
   virtual Status Encode(int64_t n, std::span<const float> windows,
                         std::span<float> features) const = 0;
   /// pictures [n][6][S][S] and contexts [n][rows][feature_floats] -> mouths [n][3][S][S], 0..1.
-  virtual Status Generate(int64_t n, std::span<const float> pictures,
+  /// frames [n]: the avatar frame that a picture shows, always the same picture for the same frame;
+  /// -1: none, nothing of it is kept.
+  virtual Status Generate(std::span<const int64_t> frames, std::span<const float> pictures,
                           std::span<const float> contexts, std::span<float> mouths) const = 0;
+  /// Of what is kept of the pictures; none where the whole network draws every frame.
+  virtual std::optional<FeatureCache::Stats> feature_stats() const = 0;
 };
 
 /// One network file of an avatar, by name for error texts.
@@ -57,18 +63,25 @@ struct ModelFile {
   std::span<const uint8_t> bytes;
 };
 
+/// The generator in two parts: see SplitNetwork.
+struct SplitFiles {
+  ModelFile image, audio;
+};
+
 /// What a family is built from; filled from the avatar's manifest.
 struct GeneratorFiles {
   std::string family;      ///< "synctalk"
   std::string audio_kind;  ///< "ave"
   avatar::MouthLayout layout;
   ModelFile audio_encoder, generator;
+  std::optional<SplitFiles> split;
 };
 
 /// Loads the networks, checks their shapes against the family and the layout, and runs each once.
 Result<std::shared_ptr<const Generator>> LoadGenerator(const GeneratorFiles& files,
                                                        const inference::Backend& backend,
-                                                       const inference::SessionOptions& options);
+                                                       const inference::SessionOptions& options,
+                                                       const FeatureCacheOptions& features = {});
 
 /// The families this build knows, for error texts and `doctor`.
 std::vector<std::string> FamilyNames();
@@ -76,6 +89,7 @@ std::vector<std::string> FamilyNames();
 // Each family lives in a file of its own and is listed once, in generator.cc.
 Result<std::shared_ptr<const Generator>> LoadSynctalk(const GeneratorFiles& files,
                                                       const inference::Backend& backend,
-                                                      const inference::SessionOptions& options);
+                                                      const inference::SessionOptions& options,
+                                                      const FeatureCacheOptions& features);
 
 }  // namespace lipcast::generator

@@ -84,7 +84,8 @@ struct Batch {
   }
   static float Level(size_t i) { return static_cast<float>(i + 1) / 32; }
   Status Run(const Generator& generator) {
-    return generator.Generate(count, pictures, contexts, mouths);
+    return generator.Generate(std::vector<int64_t>(static_cast<size_t>(count), -1), pictures,
+                              contexts, mouths);
   }
 
   int64_t count;

@@ -43,7 +43,7 @@ Result<std::unique_ptr<Engine>> Engine::Create(const EngineOptions& options, Eng
 Result<std::shared_ptr<const LoadedAvatar>> Engine::LoadAvatar(
     const std::filesystem::path& path) const {
   return LoadedAvatar::Load(path, parts_.codecs, options_.avatar, *parts_.backend,
-                            options_.inference, options_.face_cache_bytes);
+                            options_.inference, options_.features, options_.face_cache_bytes);
 }
 
 WorkClock Engine::WorkClockOf(const LoadedAvatar& avatar) const {
@@ -60,18 +60,26 @@ Result<std::unique_ptr<Session>> Engine::Open(std::shared_ptr<const LoadedAvatar
 Result<std::shared_ptr<const LoadedAvatar>> LoadedAvatar::Load(
     const std::filesystem::path& path, const avatar::FrameCodecs& codecs,
     const avatar::LoadOptions& load_options, const inference::Backend& backend,
-    const inference::SessionOptions& options, int64_t face_cache_bytes) {
+    const inference::SessionOptions& options, const generator::FeatureCacheOptions& features,
+    int64_t face_cache_bytes) {
   LC_ASSIGN_OR_RETURN(auto avatar, avatar::Avatar::Load(path, codecs, load_options));
   const avatar::Manifest& manifest = avatar->manifest();
   const std::string where = "avatar '" + manifest.name + "'";
   LC_ASSIGN_OR_RETURN(const auto encoder, avatar->ModelBytes(manifest.audio.model));
   LC_ASSIGN_OR_RETURN(const auto network, avatar->ModelBytes(manifest.generator.model));
-  const generator::GeneratorFiles files{std::string(avatar::Name(manifest.generator.family)),
-                                        std::string(avatar::Name(manifest.audio.kind)),
-                                        manifest.generator.mouth,
-                                        {manifest.audio.model, *encoder},
-                                        {manifest.generator.model, *network}};
-  auto generator = generator::LoadGenerator(files, backend, options);
+  generator::GeneratorFiles files{std::string(avatar::Name(manifest.generator.family)),
+                                  std::string(avatar::Name(manifest.audio.kind)),
+                                  manifest.generator.mouth,
+                                  {manifest.audio.model, *encoder},
+                                  {manifest.generator.model, *network},
+                                  {}};
+  avatar::SharedBytes image_part, audio_part;  // outlive the loading
+  if (const auto& split = manifest.generator.split) {
+    LC_ASSIGN_OR_RETURN(image_part, avatar->ModelBytes(split->image));
+    LC_ASSIGN_OR_RETURN(audio_part, avatar->ModelBytes(split->audio));
+    files.split = {{split->image, *image_part}, {split->audio, *audio_part}};
+  }
+  auto generator = generator::LoadGenerator(files, backend, options, features);
   if (!generator.ok()) return generator.status().Prefixed(where);
   const auto mask =
       avatar->mask_image() ? std::optional(avatar->mask_image()->view()) : std::nullopt;

@@ -25,6 +25,7 @@ struct EngineOptions {
   avatar::LoadOptions avatar;
   inference::SessionOptions inference;
   int64_t face_cache_bytes = int64_t{64} << 20;  ///< of each avatar: 760 faces at 168 px
+  generator::FeatureCacheOptions features;
 };
 
 /// What main builds and hands down. All must outlive the engine.

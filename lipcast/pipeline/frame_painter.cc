@@ -21,6 +21,7 @@ Status Paint(const LoadedAvatar& avatar, std::span<PaintJob> jobs, WorkerScratch
   if (scratch.pictures.size() < n * picture_floats) scratch.pictures.resize(n * picture_floats);
   if (scratch.mouths.size() < n * mouth_floats) scratch.mouths.resize(n * mouth_floats);
   if (scratch.contexts.size() < n * context_floats) scratch.contexts.resize(n * context_floats);
+  if (scratch.frames.size() < n) scratch.frames.resize(n);
   if (scratch.resized.size() < n * resized_bytes) scratch.resized.resize(n * resized_bytes);
   const auto resized = [&](size_t i) {
     return PackedView(PixelFormat::kBgr24, resized_px, resized_px,
@@ -71,6 +72,7 @@ Status Paint(const LoadedAvatar& avatar, std::span<PaintJob> jobs, WorkerScratch
         std::ranges::copy(job.picture, packed.begin());
       }
     }
+    scratch.frames[mouths] = job.picture.empty() ? job.background : -1;
     std::copy_n(job.context.begin(), context_floats,
                 scratch.contexts.begin() + static_cast<ptrdiff_t>(mouths * context_floats));
     job.generated = true;
@@ -79,7 +81,7 @@ Status Paint(const LoadedAvatar& avatar, std::span<PaintJob> jobs, WorkerScratch
   if (mouths > 0) {
     drawn.generator_begin = std::chrono::steady_clock::now();
     LC_RETURN_IF_ERROR(avatar.generator->Generate(
-        static_cast<int64_t>(mouths),
+        std::span<const int64_t>(scratch.frames).first(mouths),
         std::span<const float>(scratch.pictures).first(mouths * picture_floats),
         std::span<const float>(scratch.contexts).first(mouths * context_floats),
         std::span(scratch.mouths).first(mouths * mouth_floats)));

@@ -20,6 +20,7 @@ struct WorkerScratch {
   std::vector<float> pictures, mouths;  ///< [n][6][S][S], [n][3][S][S]
   std::vector<uint8_t> resized;         ///< [n] face boxes at the network's size, BGR
   std::vector<float> contexts;          ///< [n][rows][features]
+  std::vector<int64_t> frames;          ///< [n] which avatar frame each picture is, or -1
   std::vector<uint8_t> canvas;          ///< a frame at the avatar's size, if the output has another
   imaging::Scratch imaging;
 };

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <set>
 #include <thread>
 
 #include "lipcast/imaging/colour.h"
@@ -12,6 +13,7 @@
 namespace lipcast::pipeline {
 namespace {
 
+using inference::FakeModel;
 using testing::HasSubstr;
 
 constexpr size_t kContextFloats = 16 * 512;
@@ -326,6 +328,63 @@ TEST(FramePainter, TakesThePictureInputOfAClientPlanarAsItIs) {
   seen.clear();  // of the warm-up
   PaintAll(*avatar, canvases, scratch, times);
   EXPECT_TRUE(seen == pictures);
+}
+
+/// Whole: the unmasked picture times the context's own values. Its parts: that picture, and the
+/// rest.
+FakeModel PictureTimesSound(bool audio_part) {
+  FakeModel model = DetailGenerator();
+  if (audio_part) model.inputs[0] = {"features", model.inputs[0].type, model.outputs[0].dims};
+  model.run = [](int64_t n, auto inputs, auto outputs) {
+    const size_t mouth = outputs[0].size() / static_cast<size_t>(n);
+    const size_t picture = inputs[0].size() / static_cast<size_t>(n);
+    for (size_t i = 0; i < outputs[0].size(); ++i) {
+      const size_t item = i / mouth, at = i % mouth;
+      outputs[0][i] = inputs[0][item * picture + at] * inputs[1][item * 8192 + at];
+    }
+    return Status();
+  };
+  return model;
+}
+
+FakeModel FirstPlanes() {
+  FakeModel model = DetailGenerator();
+  model.outputs[0].name = "features";
+  model.inputs.pop_back();
+  model.run = [](int64_t, auto inputs, auto outputs) {
+    std::ranges::copy(inputs[0].first(outputs[0].size()), outputs[0].begin());
+    return Status();
+  };
+  return model;
+}
+
+TEST(FramePainter, AGeneratorInTwoPartsDrawsTheSameFramesWhateverItsBudget) {
+  const auto audio = Speech(40 * 640) + Silence(20 * 640) + Speech(20 * 640, 2);
+  const int64_t frame_bytes = 3 * kStageMouthPx * kStageMouthPx * 4;
+  std::vector<uint64_t> whole;
+  for (const int64_t frames : {0, 1, 4, 100}) {  // 0: the whole network
+    for (const int batch : {1, 4}) {
+      StageOptions options;
+      options.generator = PictureTimesSound(false);
+      const FakeModel image = FirstPlanes();
+      if (frames > 0) options.parts = {image, PictureTimesSound(true)};
+      options.features = {frames * frame_bytes, generator::FeaturePrecision::kFull};
+      TestStage stage(options);
+      const auto avatar = stage.Load();
+      ASSERT_EQ(avatar->generator->feature_stats().has_value(), frames > 0);
+      SessionOptions session_options;
+      session_options.batch = batch;
+      auto session = stage.Open(avatar, session_options);
+      const std::vector<uint64_t> hashes = Play(*session, audio).hashes();
+      if (whole.empty()) whole = hashes;
+      EXPECT_EQ(hashes, whole) << frames << " frames kept, batch " << batch;
+      if (frames == 100) {
+        EXPECT_EQ(avatar->generator->feature_stats()->frames, 10);
+        EXPECT_LE(image.counts->runs, 1 + 2 * 10);  // two workers may meet at the same frame
+      }
+    }
+  }
+  EXPECT_GT(std::set<uint64_t>(whole.begin(), whole.end()).size(), 50U);
 }
 
 TEST(FramePainter, PassesOnWhatWentWrong) {

@@ -29,12 +29,11 @@ struct LoadedAvatar {
   Result<avatar::SharedPicture> Face(int64_t index, const PictureView& frame, const Rect& box,
                                      imaging::Scratch& scratch) const;
 
-  static Result<std::shared_ptr<const LoadedAvatar>> Load(const std::filesystem::path& path,
-                                                          const avatar::FrameCodecs& codecs,
-                                                          const avatar::LoadOptions& load_options,
-                                                          const inference::Backend& backend,
-                                                          const inference::SessionOptions& options,
-                                                          int64_t face_cache_bytes);
+  static Result<std::shared_ptr<const LoadedAvatar>> Load(
+      const std::filesystem::path& path, const avatar::FrameCodecs& codecs,
+      const avatar::LoadOptions& load_options, const inference::Backend& backend,
+      const inference::SessionOptions& options, const generator::FeatureCacheOptions& features,
+      int64_t face_cache_bytes);
 };
 
 }  // namespace lipcast::pipeline

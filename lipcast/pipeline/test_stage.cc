@@ -12,6 +12,8 @@
 #include <string_view>
 #include <thread>
 
+#include "lipcast/avatar/sha256.h"
+
 namespace lipcast::pipeline {
 namespace {
 
@@ -130,7 +132,13 @@ int64_t CountingMetrics::count(const std::string& name) const {
 TestStage::TestStage(StageOptions options) {
   backend_.models["generator.onnx"] = std::move(options.generator);
   backend_.models["audio_encoder.onnx"] = std::move(options.encoder);
+  if (options.parts) {
+    in_parts_ = true;
+    backend_.models["image.onnx"] = std::move(options.parts->first);
+    backend_.models["audio.onnx"] = std::move(options.parts->second);
+  }
   EngineOptions engine_options;
+  engine_options.features = options.features;
   engine_options.workers = options.workers;
   engine_options.face_cache_bytes = options.face_cache_bytes;
   EngineParts parts;
@@ -175,6 +183,17 @@ std::shared_ptr<const LoadedAvatar> TestStage::Load(const StageAvatar& avatar) {
   generator["border_px"] = 2;
   generator["feather_px"] = 0;
   generator["mask"] = {{"x", 2}, {"y", 2}, {"width", 28}, {"height", 27}};
+  if (in_parts_) {
+    const std::string weights = "weights";
+    const auto sha256 =
+        avatar::Sha256Of({reinterpret_cast<const uint8_t*>(weights.data()), weights.size()});
+    for (const char* name : {"image.onnx", "audio.onnx"}) {
+      avatar::WriteFile(folder / name, "weights");
+      manifest["files"][name] = nlohmann::json::object();
+    }
+    generator["split"] = {
+        {"image", "image.onnx"}, {"audio", "audio.onnx"}, {"source_sha256", *sha256}};
+  }
   avatar::WriteManifest(folder, manifest);
   auto loaded = engine_->LoadAvatar(folder);
   EXPECT_TRUE(loaded.ok()) << loaded.status().ToString();

@@ -7,9 +7,11 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <span>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "lipcast/avatar/test_package.h"
@@ -59,6 +61,9 @@ struct StageOptions {
   int64_t face_cache_bytes = EngineOptions{}.face_cache_bytes;
   inference::FakeModel generator = DetailGenerator();
   inference::FakeModel encoder = DetailEncoder();
+  /// The generator's parts, for avatars that have it in two.
+  std::optional<std::pair<inference::FakeModel, inference::FakeModel>> parts = {};
+  generator::FeatureCacheOptions features = {};
   const Clock* clock = nullptr;  ///< a SteadyClock where unset
 };
 
@@ -76,6 +81,7 @@ class TestStage {
  private:
   avatar::TempFolder folder_;
   int avatars_ = 0;
+  bool in_parts_ = false;
   inference::FakeBackend backend_;
   SteadyClock steady_;
   CountingMetrics metrics_;

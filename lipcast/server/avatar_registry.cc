@@ -21,8 +21,13 @@ constexpr size_t kMaxNameBytes = 251;  // a file name has 255, ".zip" takes four
 
 int64_t ModelBytes(const pipeline::LoadedAvatar& loaded) {
   const avatar::Manifest& manifest = loaded.avatar->manifest();
+  std::vector<std::string> names{manifest.audio.model, manifest.generator.model};
+  if (loaded.generator->feature_stats()) {  // in two parts: the whole is not loaded
+    names = {manifest.audio.model, manifest.generator.split->image,
+             manifest.generator.split->audio};
+  }
   int64_t bytes = 0;
-  for (const std::string& name : {manifest.generator.model, manifest.audio.model}) {
+  for (const std::string& name : names) {
     if (const auto found = manifest.files.find(name); found != manifest.files.end()) {
       bytes += found->second.bytes;
     }
@@ -30,8 +35,14 @@ int64_t ModelBytes(const pipeline::LoadedAvatar& loaded) {
   return bytes;
 }
 
+/// What is kept of the pictures for the networks: face boxes, and what the image part gave.
+int64_t FeatureBytes(const pipeline::LoadedAvatar& loaded) {
+  const auto kept = loaded.generator->feature_stats();
+  return loaded.faces->stats().bytes_held + (kept ? kept->bytes_held : 0);
+}
+
 int64_t FrameBytes(const pipeline::LoadedAvatar& loaded) {
-  return loaded.avatar->frame_stats().bytes_held + loaded.faces->stats().bytes_held;
+  return loaded.avatar->frame_stats().bytes_held + FeatureBytes(loaded);
 }
 
 int64_t HeldBytes(const pipeline::LoadedAvatar& loaded) {
@@ -456,7 +467,7 @@ void AvatarRegistry::Sample() const {
   const auto add = [&](const pipeline::LoadedAvatar& avatar) {
     models += ModelBytes(avatar);
     frames += avatar.avatar->frame_stats().bytes_held;
-    features += avatar.faces->stats().bytes_held;
+    features += FeatureBytes(avatar);
   };
   {
     std::lock_guard lock(mu_);

@@ -48,6 +48,8 @@ struct ServerConfig {
   std::vector<std::string> preload{"demo"};
   bool preload_frames = false;
   int64_t frame_memory_mb = 512;   ///< decoded frames, for each avatar
+  int64_t feature_cache_mb = 512;  ///< image features, for each optimised avatar
+  std::string feature_precision = "half";
   int64_t model_memory_mb = 4096;  ///< of all loaded avatars; the least used go first
   int max_avatars = 16;
   std::string eviction = "lru";  ///< lru or lfu

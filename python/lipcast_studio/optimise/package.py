@@ -47,9 +47,12 @@ class Package:
         except Exception as error:  # protobuf's own kinds differ from version to version
             raise RefusedError(f"{path}: not an ONNX model: {error}") from None
 
-    def add(self, name: str, model: onnx.ModelProto) -> None:
-        """A network file, listed with its size and hash."""
-        data = model.SerializeToString()
+    def add_model(self, name: str, model: onnx.ModelProto) -> None:
+        """A network file."""
+        self.add(name, model.SerializeToString())
+
+    def add(self, name: str, data: bytes) -> None:
+        """A file, listed with its size and hash."""
         self._written[name] = data
         self.manifest["files"][name] = {"sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)}
 

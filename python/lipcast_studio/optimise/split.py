@@ -8,6 +8,7 @@ Works on any ONNX graph with these two inputs: it follows the values, not the na
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import onnx
@@ -87,6 +88,11 @@ def _is_picture(dims: list[int | None]) -> bool:
     return len(dims) == 4 and dims[1] == 6 and dims[2] is not None and dims[2] == dims[3]
 
 
+def attributes(node: onnx.NodeProto) -> dict[str, Any]:
+    """By name, as Python values."""
+    return {attribute.name: helper.get_attribute_value(attribute) for attribute in node.attribute}
+
+
 def _uses(node: onnx.NodeProto) -> set[str]:
     """Every value a node reads, those its subgraphs take from outside too."""
     names = {name for name in node.input if name}
@@ -99,7 +105,7 @@ def _uses(node: onnx.NodeProto) -> set[str]:
     return names
 
 
-class _Analysis:
+class Analysis:
     """What each value of a graph depends on, and which values can be kept for a frame."""
 
     def __init__(self, model: onnx.ModelProto) -> None:
@@ -153,7 +159,7 @@ class _Analysis:
 
 def split(model: onnx.ModelProto) -> Split:
     """Both parts. RefusedError where nothing, or everything, depends on the picture alone."""
-    seen = _Analysis(model)
+    seen = Analysis(model)
     graph = seen.graph
     output = graph.output[0]
     if seen.depends.get(output.name) != PICTURE | AUDIO:

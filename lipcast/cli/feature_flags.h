@@ -1,0 +1,26 @@
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <nlohmann/json.hpp>
+#include <string>
+
+#include "lipcast/base/status.h"
+#include "lipcast/generator/generator.h"
+
+namespace lipcast::cli {
+
+/// --feature-cache-mb and --feature-precision, of every command that draws.
+struct FeatureFlags {
+  int64_t megabytes = generator::FeatureCacheOptions().budget_bytes >> 20;
+  std::string precision = "half";
+
+  void AddTo(CLI::App& command);
+  Result<generator::FeatureCacheOptions> Options() const;
+};
+
+/// {"frames": 250, "mb": 164.1, "hits": 1750, "misses": 250}; null where the whole network draws.
+nlohmann::ordered_json FeatureCacheJson(const generator::Generator& generator);
+/// The same as one line for people.
+std::string FeatureCacheLine(const generator::Generator& generator);
+
+}  // namespace lipcast::cli
