@@ -193,7 +193,7 @@ std::vector<ConfigKey> MakeKeys() {
       ChoiceKey("output.compat_frames", &C::compat_frames, {"jpeg", "raw"},
                 "what old clients get; raw is BGR"),
       ListKey("say.command", &C::say_command,
-              "a program that speaks text, with its arguments: text in, WAV out; auto: flite or "
+              "a program that speaks text, with its arguments: text in, WAV out; auto: "
               "espeak-ng if there; none: off"),
       Reloads(ChoiceKey("log.level", &C::log_level, {"debug", "info", "warning", "error"},
                         "what is below is not written")),

@@ -125,9 +125,6 @@ Result<std::string> ReadAll(const SayProgram& program, int from) {
 std::optional<SayProgram> SayProgramOf(const std::vector<std::string>& command) {
   if (command.empty()) return std::nullopt;
   if (command != std::vector<std::string>{"auto"}) return SayProgram{command};
-  if (Installed("flite")) {
-    return SayProgram{{"flite", "-voice", "slt", "-f", "/dev/stdin", "-o", "/dev/stdout"}};
-  }
   if (Installed("espeak-ng")) return SayProgram{{"espeak-ng", "--stdin", "--stdout"}};
   return std::nullopt;
 }

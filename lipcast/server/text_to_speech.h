@@ -16,7 +16,7 @@ struct SayProgram {
   size_t sound_bytes = 32 << 20;  ///< at most
 };
 
-/// What `say.command` means: {"auto"} is flite or espeak-ng if one is installed, {} none.
+/// What `say.command` means: {"auto"} is espeak-ng if it is installed, {} none.
 std::optional<SayProgram> SayProgramOf(const std::vector<std::string>& command);
 
 inline constexpr size_t kMaxSayBytes = 4000;  ///< of text
