@@ -148,6 +148,56 @@ def test_the_unit_passes_systemds_own_check(tmp_path):
     assert security.returncode == 0, security.stdout[-300:] + security.stderr
 
 
+def values_of(key):
+    return re.findall(rf"^{key}=(.*)$", unit_lines(), re.MULTILINE)
+
+
+@pytest.mark.skipif(
+    shutil.which("systemd-sysusers") is None, reason="no systemd-sysusers here"
+)
+def test_the_unit_may_read_keys_that_only_a_group_of_its_own_may(tmp_path):
+    (group,) = values_of("SupplementaryGroups")
+    conf = DEPLOY / "systemd/lipcast.sysusers.conf"
+    (tmp_path / "etc").mkdir()
+    done = subprocess.run(
+        ["systemd-sysusers", "--root", str(tmp_path), str(conf)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stderr
+    assert re.search(rf"^{group}:", (tmp_path / "etc/group").read_text(), re.MULTILINE)
+    assert f"chown root:{group}" in (lab.ROOT / "docs/operations.md").read_text()
+
+
+@pytest.mark.skipif(
+    shutil.which("systemd-analyze") is None, reason="no systemd-analyze here"
+)
+def test_the_unit_allows_the_calls_that_renders_and_many_connections_need():
+    def calls(group):
+        told = subprocess.run(
+            ["systemd-analyze", "syscall-filter", group],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=True,
+        ).stdout
+        words = re.findall(r"^    ([@a-z]\S*)$", told, re.MULTILINE)
+        return {
+            call
+            for word in words
+            for call in (calls(word) if word.startswith("@") else {word})
+        }
+
+    allowed = set()
+    for line in values_of("SystemCallFilter"):
+        for word in line.lstrip("~").split():
+            named = calls(word) if word.startswith("@") else {word}
+            allowed = allowed - named if line.startswith("~") else allowed | named
+    assert {"setpriority", "setrlimit", "prlimit64", "clone3", "sendmsg"} <= allowed
+    assert not {"mount", "reboot", "sched_setscheduler"} & allowed
+
+
 def test_what_the_container_file_copies_exists_and_its_commands_are_ours():
     text = (DEPLOY / "container/Dockerfile").read_text()
     for source in re.findall(r"^COPY (?!--from)(\S+) ", text, re.MULTILINE):
