@@ -36,25 +36,21 @@ Status WriteFrame(const RenderTask& task, const Frame& frame) {
   return task.sink->WriteAudio(frame.sound);
 }
 
-void Drain(const RenderTask& task, std::optional<int64_t> expected, RenderOutcome* outcome) {
+/// `outcome->failed` says which part the status is of.
+Status Drain(const RenderTask& task, std::optional<int64_t> expected, RenderOutcome* outcome) {
   Session& session = *task.session;
   while (!(outcome->stopped = task.stopped && task.stopped())) {
-    auto event = session.Next();
-    if (!event.ok()) {
-      outcome->status = event.status();
-      return;
+    LC_ASSIGN_OR_RETURN(std::optional<Event> event, session.Next());
+    if (!event) break;
+    if (event->kind == Event::Kind::kWarning) {
+      outcome->warnings.push_back(std::move(event->message));
     }
-    if (!event->has_value()) break;
-    if ((*event)->kind == Event::Kind::kWarning) {
-      outcome->warnings.push_back(std::move((*event)->message));
-    }
-    if ((*event)->kind != Event::Kind::kFrame) continue;
-    const Frame& frame = (*event)->frame;
+    if (event->kind != Event::Kind::kFrame) continue;
+    const Frame& frame = event->frame;
     if (task.on_frame) task.on_frame(frame);
-    outcome->status = WriteFrame(task, frame);
-    if (!outcome->status.ok()) {
+    if (Status written = WriteFrame(task, frame); !written.ok()) {
       outcome->failed = RenderPart::kSink;
-      return;
+      return written;
     }
     if (task.on_progress) {
       const auto total = session.total_frames();
@@ -64,11 +60,11 @@ void Drain(const RenderTask& task, std::optional<int64_t> expected, RenderOutcom
   const StageTimer timer(session.times(), Stage::kMux);
   auto finished = task.sink->Finish();
   if (!finished.ok()) {
-    outcome->status = finished.status();
     outcome->failed = RenderPart::kSink;
-    return;
+    return finished.status();
   }
   outcome->sink = *std::move(finished);
+  return {};
 }
 
 }  // namespace
@@ -97,7 +93,8 @@ RenderOutcome RenderToSink(const RenderTask& task) {
     fed = Contain([&] { return Feed(task); });
     if (!fed.ok()) task.session->Cancel(fed);
   });
-  Drain(task, expected, &outcome);
+  // The feeder must be joined whatever a sink or a callback throws.
+  outcome.status = Contain([&] { return Drain(task, expected, &outcome); });
   task.session->Cancel(Status(Code::kCancelled, "the render ended"));
   if (task.stop_waiting) task.stop_waiting();
   feeder.join();

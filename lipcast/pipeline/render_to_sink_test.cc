@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <stdexcept>
 
 #include "lipcast/pipeline/test_stage.h"
 
@@ -53,6 +54,7 @@ class MemorySink final : public media::VideoSink {
     sound_.insert(sound_.end(), pcm.begin(), pcm.end());
     return {};
   }
+  int64_t bytes_written() const override { return static_cast<int64_t>(sound_.size()); }
   Result<media::SinkReport> Finish() override {
     finished_ = true;
     media::SinkReport report;
@@ -201,6 +203,17 @@ TEST_F(RenderToSinkTest, TheSinkIsOpenedWithWhatSessionAvatarAndReaderSay) {
   EXPECT_EQ(sink.width, 32);
   EXPECT_EQ(sink.height, 20);
   EXPECT_EQ(sink.fps, (Rational{30, 1}));
+}
+
+TEST_F(RenderToSinkTest, WhatACallbackThrowsFailsTheRenderAndEndsItsThread) {
+  MemoryReader reader(Speech(16'000 * 60));  // the feeder is still at it
+  RenderTask task;
+  task.on_frame = [](const Frame&) { throw std::runtime_error("oh"); };
+  const RenderOutcome outcome = Run(reader, task);
+  EXPECT_EQ(outcome.status.code(), Code::kInternal);
+  EXPECT_THAT(outcome.status.message(), HasSubstr("oh"));
+  EXPECT_EQ(outcome.failed, RenderPart::kSession);
+  EXPECT_FALSE(sink_.finished_);
 }
 
 }  // namespace
