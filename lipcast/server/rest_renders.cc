@@ -101,22 +101,7 @@ Result<Wish> WishOf(const HttpTarget& target) {
     }
     if (*idle == "model") session.idle = pipeline::Idle::kModel;
   }
-  if (text("rate") == nullptr) {
-    for (const char* name : {"channels", "sample_type"}) {
-      if (const std::string* value = text(name)) {
-        return Refuse(name, *value, "rate beside it: it is of raw PCM");
-      }
-    }
-    return wish;
-  }
-  audio::AudioFormat& raw = wish.raw.emplace();
-  LC_ASSIGN_OR_RETURN(const int64_t rate, QueryInteger(target, "rate", 8000, 192'000, 0));
-  LC_ASSIGN_OR_RETURN(const int64_t channels, QueryInteger(target, "channels", 1, 8, 1));
-  raw.rate_hz = static_cast<int>(rate);
-  raw.channels = static_cast<int>(channels);
-  if (const std::string* type = text("sample_type")) {
-    LC_ASSIGN_OR_RETURN(raw.type, audio::ParseSampleType(*type));
-  }
+  LC_ASSIGN_OR_RETURN(wish.raw, RawFormatOf(target));
   return wish;
 }
 
@@ -290,6 +275,29 @@ ByteRange ParseRange(std::string_view header, uint64_t bytes) {
   if (first >= bytes) return {416, 0, 0};
   last = std::min(last, bytes - 1);
   return {206, first, last - first + 1};
+}
+
+Result<std::optional<audio::AudioFormat>> RawFormatOf(const HttpTarget& target) {
+  const auto& query = target.query;
+  const auto type = query.find("sample_type");
+  if (!query.contains("rate")) {
+    for (const char* name : {"channels", "sample_type"}) {
+      const auto found = query.find(name);
+      if (found != query.end()) {
+        return Refuse(name, found->second, "rate beside it: it is of raw PCM");
+      }
+    }
+    return std::optional<audio::AudioFormat>();
+  }
+  audio::AudioFormat raw;
+  LC_ASSIGN_OR_RETURN(const int64_t rate, QueryInteger(target, "rate", 8000, 192'000, 0));
+  LC_ASSIGN_OR_RETURN(const int64_t channels, QueryInteger(target, "channels", 1, 8, 1));
+  raw.rate_hz = static_cast<int>(rate);
+  raw.channels = static_cast<int>(channels);
+  if (type != query.end()) {
+    LC_ASSIGN_OR_RETURN(raw.type, audio::ParseSampleType(type->second));
+  }
+  return std::optional(raw);
 }
 
 std::vector<HttpRoute> RenderRoutes(RenderJobs& jobs, Executor& slow) {

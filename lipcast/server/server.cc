@@ -24,6 +24,7 @@
 #include "lipcast/server/grpc_speech_service.h"
 #include "lipcast/server/http_server.h"
 #include "lipcast/server/rest_api.h"
+#include "lipcast/server/rest_live_sessions.h"
 #include "lipcast/server/rest_renders.h"
 #include "lipcast/server/rest_say.h"
 #include "lipcast/server/rest_sessions.h"
@@ -265,6 +266,7 @@ Result<std::unique_ptr<Server>> Server::Start(const ServerConfig& config,
   LC_RETURN_IF_ERROR(http.router.Add(AvatarRoutes(state->host, state->facts)));
   LC_RETURN_IF_ERROR(http.router.Add(RenderRoutes(*state->jobs, state->host.slow())));
   LC_RETURN_IF_ERROR(http.router.Add(SessionRoutes(state->host)));
+  LC_RETURN_IF_ERROR(http.router.Add(LiveSessionRoutes(state->host, config.jpeg_quality)));
   http.upgrades["/v1/speak"] = [raw = state.get()](HttpSocket socket, UpgradeRequest request,
                                                    std::shared_ptr<HttpGate> gate,
                                                    const std::string& peer) {
