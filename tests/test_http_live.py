@@ -94,6 +94,22 @@ def test_a_spoken_file_comes_back_as_a_movie_with_its_sound(server, tmp_path):
     assert gone(server, session)
 
 
+def test_silence_lasts_as_long_as_its_pictures(server, tmp_path):
+    late = server.metric("frames_late_total")
+    session = opened(server, rate=44100, width=320, height=180)
+    target = tmp_path / "live.mp4"
+    reader = Reader(server, session, target)
+    path = f"/v1/sessions/{session['id']}"
+    assert wait_until(lambda: asked(server, "GET", path)["frames"] > 40)
+    say(server, session, "close")
+    reader.whole()
+    late = server.metric("frames_late_total") - late
+    pictures = int(lab.probe(target)["nb_read_packets"])
+    seconds = len(decoded_sound(target)) / 44100
+    assert pictures + late > 30
+    assert -1 <= seconds * FPS - pictures <= 1 + late
+
+
 def boxes(piece):
     found, at = [], 0
     while at + 8 <= len(piece):
@@ -108,15 +124,16 @@ def test_the_first_fragment_comes_at_once_and_again_for_the_next_reader(server):
     path = session["stream"]
     for _ in range(2):
         link = http.client.HTTPConnection("127.0.0.1", server.http_port, timeout=10)
-        start = time.monotonic()
+        start, waited = time.monotonic(), server.waited_s()
         link.request("GET", path)
         answer = link.getresponse()
         got = b""
         while b"mdat" not in got:
             got += answer.read1()
         took = time.monotonic() - start
+        waited = server.waited_s() - waited  # for a CPU that others had
         assert boxes(got)[:4] == ["ftyp", "moov", "moof", "mdat"]
-        assert took < 0.3, f"{took:.3f} s"
+        assert took < 0.3 + waited, f"{took:.3f} s, waited {waited:.3f} s"
         assert ask(server, "GET", path)[0] == 409  # one reader at a time
         answer.close()  # it holds the socket
         link.close()
