@@ -11,6 +11,7 @@
 
 #include "lipcast/avatar/find_avatar.h"
 #include "lipcast/avatar/package_path.h"
+#include "lipcast/base/executor.h"
 
 namespace lipcast::server {
 namespace {
@@ -199,7 +200,7 @@ Result<AvatarRegistry::SharedVersion> AvatarRegistry::RunLoad(const std::string&
                                                               const std::shared_ptr<Pending>& load,
                                                               const fs::path& path) {
   const TimePoint start = clock_.Now();
-  auto loaded = ReadPackage(path);
+  auto loaded = Contain([&] { return ReadPackage(path); });  // others wait for what comes of it
   const Nanoseconds took = clock_.Now() - start;
   Status status = loaded.status();
   Dropped dropped;

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <latch>
+#include <new>
 #include <thread>
 
 #include "lipcast/server/test_shelf.h"
@@ -293,6 +294,30 @@ TEST_F(AvatarRegistryTest, StatisticsSayWhatTheSessionsDid) {
   EXPECT_EQ(Stats("a").load_time, seconds(7));
   EXPECT_EQ(Stats("a").loads, 2);
   EXPECT_EQ(Stats("a").frames, 600);
+}
+
+TEST_F(AvatarRegistryTest, ALoadThatThrowsFailsForAllWhoWaitAndMayBeTriedAgain) {
+  shelf_.Add("anna");
+  std::latch calling(2);
+  shelf_.on_load = [&](const fs::path&) -> Status {
+    calling.wait();
+    for (int i = 0; i < 1000; ++i) std::this_thread::yield();
+    throw std::bad_alloc();
+  };
+  registry();
+  Code codes[2];
+  std::vector<std::thread> callers;
+  for (Code& code : codes) {
+    callers.emplace_back([&] {
+      calling.count_down();
+      code = registry().Acquire("anna").status().code();
+    });
+  }
+  for (std::thread& caller : callers) caller.join();
+  EXPECT_THAT(codes, testing::Each(Code::kResourceExhausted));
+  EXPECT_THAT(Stats("anna").problem, HasSubstr("out of memory"));
+  shelf_.on_load = nullptr;
+  EXPECT_TRUE(Take("anna").avatar() != nullptr);
 }
 
 }  // namespace
