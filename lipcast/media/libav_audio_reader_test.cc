@@ -179,6 +179,13 @@ TEST_F(LibavAudio, WhatIsNoMediaIsNamedWithItsReason) {
   EXPECT_NE(OpenLibavAudio(folder_ / "empty.m4a").status().message().find("0 bytes"),
             std::string::npos);
   EXPECT_EQ(OpenLibavAudio(folder_ / "none.m4a").status().code(), Code::kNotFound);
+  const std::string text = "# lipcast\nSpeech in, a talking person out.\n";
+  test::WriteFile(folder_ / "README.md", {text.begin(), text.end()});
+  const Status prose = OpenLibavAudio(folder_ / "README.md").status();
+  EXPECT_EQ(prose.code(), Code::kInvalidArgument);
+  EXPECT_NE(prose.message().find("README.md': no known media format: want sound or video"),
+            std::string::npos)
+      << prose.message();
   const AudioFormat format{44100, 1, SampleType::kS16};
   std::vector<uint8_t> bytes = ReadFile(Encode(format, Tone(format, 44100), "a.m4a", "-c:a aac"));
   bytes.resize(bytes.size() / 2);  // the index at the end is gone

@@ -54,6 +54,12 @@ Result<std::unique_ptr<MediaInput>> MediaInput::Open(const avatar::FileSource& s
   const std::string url = source.bytes ? "" : "file:" + source.path.string();
   int error = avformat_open_input(&input->format_, url.c_str(), nullptr, &settings);
   av_dict_free(&settings);
+  if (error == AVERROR_INVALIDDATA && FirstLibavError().empty()) {  // no format knows it
+    return Status(Code::kInvalidArgument,
+                  name +
+                      ": no known media format: want sound or video, as WAV, FLAC, MP3, Ogg, "
+                      "M4A, MP4, MKV or WebM");
+  }
   if (error >= 0) error = avformat_find_stream_info(input->format_, nullptr);
   if (error < 0) return LibavStatus(error, name);
   return input;
