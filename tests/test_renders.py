@@ -1,6 +1,7 @@
 """Speech.Render: a whole sound in, frames or a finished MP4 out."""
 
 import hashlib
+import queue
 import time
 
 import grpc
@@ -9,7 +10,14 @@ import pytest
 import soundfile
 
 from tests import lab
-from tests.served import frames_of, pcm, rendered_jpegs, serving, wait_until
+from tests.served import (
+    frames_of,
+    pcm,
+    rendered_jpegs,
+    retry_after_s,
+    serving,
+    wait_until,
+)
 
 PIECE = 50_000
 
@@ -177,3 +185,43 @@ def test_a_client_that_leaves_or_runs_out_of_time_ends_its_render(server, wire, 
     assert late.value.code() == grpc.StatusCode.DEADLINE_EXCEEDED
     assert time.monotonic() - started < 10
     assert wait_until(lambda: busy() == 0)
+
+
+def test_renders_are_limited_as_sessions_are(wire, wav):
+    messages, services = wire
+    limits = ("--set", "limits.opens_per_second=1", "--set", "limits.file_sessions=1")
+    with serving(*limits) as own:
+        stub = services.SpeechStub(own.channel)
+        opening = messages.OpenSession(avatar="demo", file_pace=True)
+        opening.audio.rate_hz = 16000
+        held = queue.SimpleQueue()  # never answers again: the session stays open
+        held.put(messages.SpeakRequest(open=opening))
+        speaking = stub.Speak(iter(held.get, None))
+        assert next(speaking).HasField("opened")
+        with pytest.raises(grpc.RpcError) as full:
+            render(own, wire, wav.read_bytes())
+        assert full.value.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
+        assert "limits.file_sessions" in full.value.details()
+        assert retry_after_s(full.value)
+        said = []
+        for _ in range(20):
+            with pytest.raises(grpc.RpcError) as fast:
+                render(own, wire, b"", avatar="nobody")
+            said.append(fast.value.details())
+        assert any("from this address" in text for text in said), said
+        speaking.cancel()
+        held.put(None)
+
+
+def test_raw_pictures_beyond_a_message_are_refused_at_once_with_the_limit(
+    server, wire, wav
+):
+    messages, _ = wire
+    video = messages.VideoFormat(
+        width=8192, height=8192, format=messages.PICTURE_FORMAT_RGBA
+    )
+    with pytest.raises(grpc.RpcError) as refused:
+        render(server, wire, wav.read_bytes(), video=video)
+    assert refused.value.code() == grpc.StatusCode.INVALID_ARGUMENT
+    assert "268435456 bytes" in refused.value.details()
+    assert "limits.message_bytes" in refused.value.details()

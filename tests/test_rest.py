@@ -6,6 +6,7 @@ import http.client
 import io
 import json
 import re
+import socket
 import threading
 import time
 
@@ -390,7 +391,39 @@ def test_files_are_private_and_go_with_the_server(wav, tmp_path):
         (folder,) = list(tmp_path.iterdir())
         assert folder.stat().st_mode & 0o777 == 0o700
         assert [p.stat().st_size for p in folder.iterdir()] == [job["bytes"]]
+        host = ("127.0.0.1", own.http_port)
+        with socket.create_connection(host, timeout=20) as upload:
+            upload.sendall(
+                b"POST /v1/renders?avatar=demo HTTP/1.1\r\nHost: localhost\r\n"
+                b"Content-Length: 9999999\r\n\r\n" + bytes(400_000)
+            )
+            assert wait_until(lambda: len(list(folder.iterdir())) == 2)
+            used = own.metric("render_disk_bytes")
+            assert wait_until(lambda: own.metric("render_disk_bytes") > job["bytes"])
+            assert used <= job["bytes"] + 400_000
     assert list(tmp_path.iterdir()) == []
+
+
+def test_an_upload_beyond_the_disks_share_is_refused_with_a_time_to_ask_again(wav):
+    with serving("--set", "renders.disk_mb=1") as own:
+        job = finished(own, submit(own, wav))
+        assert job["state"] == "done"
+        path = "/v1/renders?avatar=demo"
+        status, headers, body = ask(own, "POST", path, body=bytes(3 << 20))
+        assert status == 503 and "retry-after" in headers
+        assert "renders.disk_mb" in json.loads(body)["message"]
+        assert asked(own, "GET", f"/v1/renders/{job['id']}", want=404)
+
+
+def test_renders_count_among_what_an_address_may_open():
+    with serving("--set", "limits.opens_per_second=1") as own:
+        codes = [ask(own, "POST", "/v1/renders", body=b"x")[0] for _ in range(20)]
+        assert codes[:2] == [400, 400] and 429 in codes
+
+
+def test_the_greeting_names_the_rest_paths(server):
+    for path in ("/openapi.json", "/v1/info", "/v1/avatars", "/v1/renders"):
+        assert path in server.greeting
 
 
 def test_what_ended_is_forgotten_after_its_time(wav):

@@ -1,9 +1,14 @@
 """Who may come in: tokens, origins and limits of `lipcast serve`, against the real binary."""
 
 import json
+import re
 import resource
+import select
+import signal
 import socket
+import subprocess
 import time
+from pathlib import Path
 
 import grpc
 import pytest
@@ -134,7 +139,7 @@ def ws_code(server, query="", **options):
 def new_session_token(server):
     code, _, body = fetch(server, "/v1/session-tokens", "POST", BEARER)
     answer = json.loads(body)
-    assert code == 200 and answer["expires_in_seconds"] == 60
+    assert code == 200 and answer["expiresInSeconds"] == 60
     assert len(bytes.fromhex(answer["token"])) == 32
     return answer["token"]
 
@@ -241,7 +246,7 @@ def test_a_token_file_that_is_none_is_one_line(tmp_path, text, says):
     ],
 )
 def test_tricks_with_the_path_get_4xx(server, target):
-    request = f"GET {target} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+    request = f"GET {target} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
     answer = raw_exchange(server, request.encode())
     assert answer.split()[1] in (b"400", b"404")
     body = json.loads(answer.split(b"\r\n\r\n", 1)[1])
@@ -254,7 +259,9 @@ def test_what_is_too_large_is_refused_before_it_is_read(server):
     json_type = {"Content-Type": "application/json"}
     code, _, body = fetch(server, path, "POST", json_type, b" " * (64 << 10))
     assert code == 200
-    head = f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+    head = (
+        f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+    )
     large = raw_exchange(server, f"{head}Content-Length: 99999999\r\n\r\n".encode())
     assert b" 413 " in large.split(b"\r\n")[0]
     chunks = b"2000\r\n" + b" " * 0x2000 + b"\r\n"
@@ -275,6 +282,15 @@ def test_only_ones_own_and_listed_pages_may_ask(wire):
             assert fetch(server, "/v1/session-tokens", "POST", headers)[0] == 403
         rebound = {"Origin": "http://evil.example", "Host": "evil.example"}
         assert fetch(server, "/v1/session-tokens", "POST", rebound)[0] == 403
+        for path in ("/healthz", "/v1/avatars", "/v1/renders"):
+            code, _, body = fetch(server, path, headers={"Host": "evil.example:8080"})
+            assert code == 403, path
+            assert json.loads(body)["message"] == (
+                "Host: 'evil.example:8080': want a loopback name,"
+                " or the host of one of listen.origins"
+            )
+        for host in ("app.example", "localhost", "[::1]:8080"):
+            assert fetch(server, "/v1/avatars", headers={"Host": host})[0] == 200
         code, found, _ = fetch(server, "/healthz", headers={"Origin": own})
         assert code == 200 and "Access-Control-Allow-Origin" not in found
         assert found["X-Content-Type-Options"] == "nosniff"
@@ -333,3 +349,29 @@ def test_a_websocket_that_opens_no_session_is_closed(server):
         with pytest.raises(Exception) as closed:
             link.recv(timeout=20)
         assert closed.value.rcvd.code == 1008 and "no open" in closed.value.rcvd.reason
+
+
+def test_a_reload_that_comes_before_the_server_is_ready_does_not_end_it():
+    command = [lab.BINARY, "serve", "--port", "0", "--http-port", "0"]
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=lab.ROOT
+    )
+    status = Path(f"/proc/{process.pid}/status")
+    sighup = 1 << (signal.SIGHUP - 1)
+
+    def caught():
+        found = re.search(r"^SigCgt:\s*(\w+)$", status.read_text(), re.MULTILINE)
+        return int(found[1], 16) & sighup
+
+    try:
+        assert wait_until(caught, 30)
+        assert not select.select([process.stdout], [], [], 0)[0], "it is ready already"
+        process.send_signal(signal.SIGHUP)
+        assert process.stdout.readline().startswith(b"grpc ")
+        line = b"-"
+        while line and b"config_reloaded" not in line:
+            line = process.stderr.readline()
+        assert line
+    finally:
+        process.kill()
+        process.communicate()

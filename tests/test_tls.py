@@ -119,6 +119,22 @@ def test_tls_on_both_ports_with_the_same_session(keys, wire):
         assert fetch(server, "/healthz", context=trusting(keys))[0] == 200
 
 
+def test_a_refused_upload_gets_its_answer_though_it_was_not_read(keys):
+    path = "/v1/renders?avatar=demo"
+    with serving(*tls_options(keys), "--set", "limits.upload_bytes=65536") as server:
+        head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 8000000\r\n\r\n"
+        for _ in range(5):
+            with socket.create_connection(("127.0.0.1", server.http_port)) as plain:
+                plain.settimeout(20)
+                with trusting(keys).wrap_socket(
+                    plain, server_hostname="localhost"
+                ) as link:
+                    link.sendall(head.encode())
+                    for _ in range(80):
+                        link.sendall(bytes(100_000))
+                    assert link.recv(65536).startswith(b"HTTP/1.1 413 ")
+
+
 def test_a_client_ca_asks_for_a_certificate_of_it(keys, wire):
     with serving(*tls_options(keys, ca=True)) as server:
         assert fetch(server, "/metrics", context=trusting(keys, "client"))[0] == 200

@@ -129,6 +129,8 @@ void Reload(const server::ConfigSources& sources, server::Server& server,
 }
 
 int Serve(const ServeArgs& args) {
+  // Before all else: one that comes while avatars load is answered after, instead of the end.
+  std::signal(SIGHUP, [](int) { reload_asked = 1; });
   const auto sources = SourcesOf(args);
   if (!sources.ok()) return Fail(kExitUsage, sources.status());
   auto config = server::ReadConfig(*sources);
@@ -202,7 +204,6 @@ int Serve(const ServeArgs& args) {
   std::fflush(stdout);
   NotifySystemd("READY=1");
 
-  std::signal(SIGHUP, [](int) { reload_asked = 1; });
   auto tidied = clock.Now();
   while (!Interrupted()) {
     std::this_thread::sleep_for(std::chrono::milliseconds(100));

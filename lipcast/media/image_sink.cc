@@ -27,6 +27,7 @@ class ImageSink final : public VideoSink {
 
   Status WriteAudio(std::span<const std::byte>) override { return failed_; }
 
+  int64_t bytes_written() const override { return bytes_; }
   Result<SinkReport> Finish() override {
     LC_RETURN_IF_ERROR(failed_);
     failed_ =

@@ -80,6 +80,9 @@ class MovieSink final : public VideoSink {
     return failed_ = Named(audio_->Write(pcm));
   }
 
+  int64_t bytes_written() const override {
+    return muxer_->pb != nullptr ? avio_tell(muxer_->pb) : report_.bytes;
+  }
   Result<SinkReport> Finish() override {
     LC_RETURN_IF_ERROR(failed_);
     failed_ = Named(Close());

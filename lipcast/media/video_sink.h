@@ -57,6 +57,7 @@ class VideoSink {
   virtual Status WriteFrame(const PictureView& picture) = 0;
   /// Interleaved PCM in SinkOptions::audio; bytes of a cut sample are carried over.
   virtual Status WriteAudio(std::span<const std::byte> pcm) = 0;
+  virtual int64_t bytes_written() const = 0;  ///< so far: SinkReport::bytes in the making
   virtual Result<SinkReport> Finish() = 0;
 };
 

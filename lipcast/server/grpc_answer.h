@@ -15,7 +15,7 @@ grpc::ServerUnaryReactor* AnswerOn(Executor& slow, grpc::CallbackServerContext* 
                                    Work work) {
   grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
   slow.Post(TimePoint{},
-            [reactor, work = std::move(work)](int) { reactor->Finish(ToWire(work())); });
+            [reactor, work = std::move(work)](int) { reactor->Finish(ToWire(Contain(work))); });
   return reactor;
 }
 

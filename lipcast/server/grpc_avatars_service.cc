@@ -54,7 +54,7 @@ grpc::ServerUnaryReactor* GrpcAvatarsService::ListAvatars(grpc::CallbackServerCo
 grpc::ServerUnaryReactor* GrpcAvatarsService::LoadAvatar(grpc::CallbackServerContext* context,
                                                          const v1::LoadAvatarRequest* request,
                                                          v1::LoadAvatarResponse* response) {
-  return AnswerOn(host_.slow(), context, [this, request, response]() -> Status {
+  return AnswerOn(host_.opening(request->name()), context, [this, request, response]() -> Status {
     LC_ASSIGN_OR_RETURN(*response, server::LoadAvatar(host_, request->name()));
     return {};
   });
@@ -70,7 +70,7 @@ grpc::ServerUnaryReactor* GrpcAvatarsService::UnloadAvatar(grpc::CallbackServerC
 grpc::ServerUnaryReactor* GrpcAvatarsService::ReplaceAvatar(grpc::CallbackServerContext* context,
                                                             const v1::ReplaceAvatarRequest* request,
                                                             v1::ReplaceAvatarResponse* response) {
-  return AnswerOn(host_.slow(), context, [this, request, response]() -> Status {
+  return AnswerOn(host_.loading(), context, [this, request, response]() -> Status {
     LC_ASSIGN_OR_RETURN(*response, server::ReplaceAvatar(host_, request->name()));
     return {};
   });

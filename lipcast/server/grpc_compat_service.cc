@@ -104,7 +104,7 @@ grpc::ServerUnaryReactor* GrpcCompatService::InferBatchComposite(
     reactor->Finish(grpc::Status::OK);
     return reactor;
   }
-  return AnswerOn(host_.slow(), context, [this, context, request, response] {
+  return AnswerOn(host_.opening(request->model_id()), context, [this, context, request, response] {
     const Status status = context->IsCancelled() ? Status(Code::kCancelled, "the client left")
                                                  : Infer(*request, response);
     --waiting_;
@@ -128,7 +128,7 @@ grpc::ServerUnaryReactor* GrpcCompatService::ListModels(grpc::CallbackServerCont
 grpc::ServerUnaryReactor* GrpcCompatService::LoadModel(grpc::CallbackServerContext* context,
                                                        const monolithic::LoadModelRequest* request,
                                                        monolithic::LoadModelResponse* response) {
-  return AnswerOn(host_.slow(), context, [this, request, response] {
+  return AnswerOn(host_.opening(request->model_id()), context, [this, request, response] {
     const auto start = std::chrono::steady_clock::now();
     Status status = CheckGpu(request->preferred_gpu());
     if (status.ok()) status = host_.parts().avatars->Load(request->model_id()).status();

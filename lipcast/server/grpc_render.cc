@@ -99,9 +99,14 @@ struct Work {
 
 class RenderCall final : public grpc::ServerBidiReactor<v1::RenderRequest, v1::RenderResponse> {
  public:
-  explicit RenderCall(const RenderPlace& place)
+  RenderCall(const RenderPlace& place, const Status& refused)
       : place_(place), link_(std::make_shared<Link>(this, *place.host)), work_(link_->work()) {
-    StartRead(&request_);
+    if (refused.ok()) {
+      StartRead(&request_);
+    } else {
+      const std::lock_guard lock(mu_);
+      FinishLocked(refused);
+    }
   }
 
  private:
@@ -119,10 +124,10 @@ class RenderCall final : public grpc::ServerBidiReactor<v1::RenderRequest, v1::R
     void OnAccepted() override {
       host_.slow().Post(TimePoint{}, [work = work_](int) { work->Feed(); });
     }
-    void OnRender(const RenderInfo& info) override {
+    void OnRender(const RenderInfo& info, const std::shared_ptr<const RenderFile>& file) override {
       // The jobs' lock is held: what the call does with it must not be done here.
-      host_.slow().Post(TimePoint{}, [self = shared_from_this(), info](int) {
-        self->Use([&](RenderCall& call) { call.SetInfo(info); });
+      host_.slow().Post(TimePoint{}, [self = shared_from_this(), info, file](int) {
+        self->Use([&](RenderCall& call) { call.SetInfo(info, file); });
       });
     }
 
@@ -187,18 +192,19 @@ class RenderCall final : public grpc::ServerBidiReactor<v1::RenderRequest, v1::R
   // ---- frames
 
   void OpenStream() {
-    place_.host->slow().Post(
-        TimePoint{}, [link = link_, work = work_, order = *order_, &host = *place_.host](int) {
-          auto stream = Contain([&]() -> Result<std::shared_ptr<SpeechStream>> {
-            StreamOptions options = order.stream;
-            options.interface = "grpc";
-            LC_ASSIGN_OR_RETURN(work->reader, OpenRenderSound(work->sound));
-            options.session.format = work->reader->format();
-            return host.Open(order.avatar, options);
-          });
-          if (stream.ok()) work->stream = *stream;
-          link->Use([&](RenderCall& call) { call.SetStream(std::move(stream)); });
-        });
+    place_.host->opening(order_->avatar)
+        .Post(TimePoint{},
+              [link = link_, work = work_, order = *order_, &host = *place_.host](int) {
+                auto stream = Contain([&]() -> Result<std::shared_ptr<SpeechStream>> {
+                  StreamOptions options = order.stream;
+                  options.interface = "grpc";
+                  LC_ASSIGN_OR_RETURN(work->reader, OpenRenderSound(work->sound));
+                  options.session.format = work->reader->format();
+                  return host.Open(order.avatar, options);
+                });
+                if (stream.ok()) work->stream = *stream;
+                link->Use([&](RenderCall& call) { call.SetStream(std::move(stream)); });
+              });
   }
 
   void SetStream(Result<std::shared_ptr<SpeechStream>> stream) {
@@ -280,7 +286,7 @@ class RenderCall final : public grpc::ServerBidiReactor<v1::RenderRequest, v1::R
     }
   }
 
-  void SetInfo(const RenderInfo& info) {
+  void SetInfo(const RenderInfo& info, const std::shared_ptr<const RenderFile>& file) {
     const std::lock_guard lock(mu_);
     // Another thread may have been quicker with what came later.
     if (info_ && (IsOver(info_->state) || (!IsOver(info.state) && info.frames < info_->frames))) {
@@ -289,6 +295,7 @@ class RenderCall final : public grpc::ServerBidiReactor<v1::RenderRequest, v1::R
     const bool progress =
         !info_ || info.frames != info_->frames || info.total_frames != info_->total_frames;
     info_ = info;
+    file_ = file;
     told_ = told_ && !progress;
     AdvanceLocked();
   }
@@ -313,8 +320,7 @@ class RenderCall final : public grpc::ServerBidiReactor<v1::RenderRequest, v1::R
   void ReadPiece() {
     reading_ = true;
     Slowly(
-        [&jobs = *place_.jobs, id = *job_, at = file_at_]() -> Result<std::string> {
-          LC_ASSIGN_OR_RETURN(const auto file, jobs.File(id));
+        [file = file_, at = file_at_]() -> Result<std::string> {
           std::ifstream in(file->path(), std::ios::binary);
           if (!in.is_open()) return Status(Code::kInternal, "the file cannot be opened again");
           std::string piece(kPieceBytes, '\0');
@@ -417,6 +423,7 @@ class RenderCall final : public grpc::ServerBidiReactor<v1::RenderRequest, v1::R
   int64_t frames_ = 0;
   std::optional<std::string> job_;  // a movie
   std::optional<RenderInfo> info_;
+  std::shared_ptr<const RenderFile> file_;  // once it is done: other jobs may need its room
   bool told_ = false;
   bool reading_ = false;
   std::streamoff file_at_ = 0;
@@ -428,8 +435,8 @@ class RenderCall final : public grpc::ServerBidiReactor<v1::RenderRequest, v1::R
 }  // namespace
 
 grpc::ServerBidiReactor<v1::RenderRequest, v1::RenderResponse>* AnswerRender(
-    const RenderPlace& place) {
-  return new RenderCall(place);
+    const RenderPlace& place, const Status& refused) {
+  return new RenderCall(place, refused);
 }
 
 }  // namespace lipcast::server

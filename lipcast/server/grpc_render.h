@@ -19,8 +19,9 @@ struct RenderPlace {
 
 /// One call of Speech.Render: the whole sound into a file, then frames from a stream at file pace,
 /// or the pieces of a movie that a job makes. Nothing waits on gRPC's threads; what touches the
-/// disk runs on the host's slow ones. A client that leaves ends its render.
+/// disk runs on the host's slow ones. A client that leaves ends its render. The call ends at once
+/// with `refused`, unless that is OK.
 grpc::ServerBidiReactor<v1::RenderRequest, v1::RenderResponse>* AnswerRender(
-    const RenderPlace& place);
+    const RenderPlace& place, const Status& refused);
 
 }  // namespace lipcast::server

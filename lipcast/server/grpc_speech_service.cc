@@ -80,9 +80,9 @@ class SpeakCall final : public grpc::ServerBidiReactor<v1::SpeakRequest, v1::Spe
     }
     options->interface = "grpc";
     options->peer = peer_;
-    host_.slow().Post(TimePoint{},
-                      [&host = host_, link = link_, name = request_.open().avatar(),
-                       options = *options](int) { link->Opened(host.Open(name, options)); });
+    const std::string& name = request_.open().avatar();
+    host_.opening(name).Post(TimePoint{}, [&host = host_, link = link_, name, options = *options](
+                                              int) { link->Opened(host.Open(name, options)); });
   }
 
   void SetStream(Result<std::shared_ptr<SpeechStream>> stream) {

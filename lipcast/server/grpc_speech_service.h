@@ -21,8 +21,8 @@ class GrpcSpeechService final : public v1::Speech::CallbackService {
   grpc::ServerBidiReactor<v1::SpeakRequest, v1::SpeakResponse>* Speak(
       grpc::CallbackServerContext* context) override;
   grpc::ServerBidiReactor<v1::RenderRequest, v1::RenderResponse>* Render(
-      grpc::CallbackServerContext*) override {
-    return AnswerRender(renders_);
+      grpc::CallbackServerContext* context) override {
+    return AnswerRender(renders_, access_.AllowOpen(AddressOfPeer(context->peer())));
   }
 
  private:

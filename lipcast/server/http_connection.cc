@@ -11,6 +11,7 @@
 #include <sstream>
 #include <utility>
 
+#include "lipcast/avatar/package_path.h"
 #include "lipcast/server/prometheus_metrics.h"
 
 namespace lipcast::server {
@@ -184,8 +185,14 @@ void HttpConnection::OnHead() {
   }
   auto match = hall_.options.router.Find(std::string(request.method_string()), *target);
   if (match.route != nullptr) label_ = match.route->method + " " + match.route->pattern;
-  if (!OriginAllowed(request[http::field::origin], request[http::field::host],
-                     hall_.options.origins)) {
+  const std::string_view host = request[http::field::host];
+  if (!HostAllowed(host, hall_.options.origins)) {
+    Refuse(Failure(403, Code::kPermissionDenied,
+                   "Host: '" + avatar::ShownText(host, 80) +
+                       "': want a loopback name, or the host of one of listen.origins"));
+    return;
+  }
+  if (!OriginAllowed(request[http::field::origin], host, hall_.options.origins)) {
     Refuse(Failure(403, Code::kPermissionDenied, "a page of another origin may not ask this"));
     return;
   }
@@ -245,7 +252,7 @@ void HttpConnection::StartBody(uint64_t limit) {
     return;
   }
   hall_.disk->Post(TimePoint{}, [read, self = shared_from_this(), gate = hall_.gate,
-                                 &folder = *hall_.uploads](int) mutable {
+                                 &folder = *hall_.options.uploads](int) mutable {
     auto file = UploadFile::Create(folder);
     gate->Post([read = std::move(read), self = std::move(self), file = std::move(file)] {
       if (!file.ok()) {
@@ -463,22 +470,29 @@ void HttpConnection::Gone() {
 /// A close while the client still sends would take the answer away from it.
 void HttpConnection::CloseGently() {
   socket_.next_layer().expires_after(kGoodbye);
-  if (socket_.secure()) {
-    socket_.tls().async_shutdown([self = shared_from_this()](beast::error_code) {});
+  if (!socket_.secure()) {
+    Discard();
     return;
   }
-  beast::error_code error;
-  socket_.next_layer().socket().shutdown(tcp::socket::shutdown_send, error);
-  if (!error) Discard();
+  // Says goodbye, and fails at once where the client has more to send: that goes unread, too.
+  socket_.tls().async_shutdown([self = shared_from_this()](beast::error_code) { self->Discard(); });
 }
 
 void HttpConnection::Discard() {
+  beast::error_code error;
+  socket_.next_layer().socket().shutdown(tcp::socket::shutdown_send, error);
+  if (!error) DiscardMore();
+}
+
+/// Bytes as they come over the wire, under TLS too.
+void HttpConnection::DiscardMore() {
   buffer_.clear();
-  socket_.async_read_some(buffer_.prepare(kMaxHeadBytes),
-                          [self = shared_from_this()](beast::error_code error, size_t bytes) {
-                            self->discarded_ += bytes;
-                            if (!error && self->discarded_ < kMaxDiscarded) self->Discard();
-                          });
+  socket_.next_layer().async_read_some(
+      buffer_.prepare(kMaxHeadBytes),
+      [self = shared_from_this()](beast::error_code error, size_t bytes) {
+        self->discarded_ += bytes;
+        if (!error && self->discarded_ < kMaxDiscarded) self->DiscardMore();
+      });
 }
 
 }  // namespace lipcast::server

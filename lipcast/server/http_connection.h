@@ -27,8 +27,7 @@ std::shared_ptr<HttpReply> MakeHttpReply(std::shared_ptr<HttpGate> gate,
 struct HttpHall {
   HttpServerOptions options;
   std::shared_ptr<HttpGate> gate;
-  std::shared_ptr<boost::asio::ssl::context> tls;  ///< null: plain
-  std::unique_ptr<UploadFolder> uploads;
+  std::shared_ptr<boost::asio::ssl::context> tls;       ///< null: plain
   std::unique_ptr<Executor> disk;                       ///< one thread that writes uploads
   std::set<std::shared_ptr<HttpConnection>> answering;  ///< those whose handler is not done
   std::shared_ptr<std::atomic<int>> connections = std::make_shared<std::atomic<int>>(0);
@@ -72,6 +71,7 @@ class HttpConnection final : public std::enable_shared_from_this<HttpConnection>
   void Gone();
   void CloseGently();
   void Discard();
+  void DiscardMore();
 
   HttpSocket socket_;
   HttpHall& hall_;

@@ -93,6 +93,7 @@ struct HttpServer::State {
 HttpServer::HttpServer(std::unique_ptr<State> state) : state_(std::move(state)) {}
 
 Result<std::unique_ptr<HttpServer>> HttpServer::Listen(HttpServerOptions options) {
+  LC_ENSURE(options.uploads != nullptr);
   auto state = std::make_unique<State>();
   const std::string host = options.host;
   const std::string port = std::to_string(options.port);
@@ -101,7 +102,6 @@ Result<std::unique_ptr<HttpServer>> HttpServer::Listen(HttpServerOptions options
   }
   state->hall.options = std::move(options);
   state->hall.gate = std::make_shared<HttpGate>(state->io);
-  LC_ASSIGN_OR_RETURN(state->hall.uploads, UploadFolder::Create());
   state->hall.disk = std::make_unique<Executor>(1);
   beast::error_code error;
   const auto fail = [&] {

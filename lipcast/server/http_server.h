@@ -30,6 +30,7 @@ struct HttpServerOptions {
   int port = 0;  ///< 0: any free one
   OriginRules origins;
   uint64_t upload_bytes = uint64_t{512} << 20;
+  const UploadFolder* uploads = nullptr;  ///< outlives the server
   HttpRouter router;
   std::map<std::string, UpgradeHandler> upgrades;  ///< WebSockets by path
   std::optional<TlsFiles> tls;                     ///< none: in the clear

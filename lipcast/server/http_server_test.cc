@@ -62,6 +62,7 @@ class HttpServerTest : public testing::Test {
   HttpServerTest() {
     HttpServerOptions options;
     options.upload_bytes = 300'000;
+    options.uploads = uploads_.get();
     options.metrics = &metrics_;
     options.origins.also = {"https://app.example"};
     HttpRoute upload{
@@ -119,6 +120,7 @@ class HttpServerTest : public testing::Test {
   }
 
   PrometheusMetrics metrics_;
+  std::unique_ptr<UploadFolder> uploads_ = *UploadFolder::Create();
   Executor slow_{1};
   std::atomic<bool> endless_ = false;
   std::latch gone_{1};
@@ -248,6 +250,7 @@ TEST_F(HttpServerTest, PagesOfListedOriginsMayRead) {
 TEST_F(HttpServerTest, APortInUseIsOneLine) {
   HttpServerOptions options;
   options.port = server_->port();
+  options.uploads = uploads_.get();
   const auto second = HttpServer::Listen(std::move(options));
   ASSERT_FALSE(second.ok());
   EXPECT_EQ(second.status().code(), Code::kUnavailable);

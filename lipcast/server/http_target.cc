@@ -5,6 +5,7 @@
 #include <netinet/in.h>
 
 #include <algorithm>
+#include <cctype>
 #include <charconv>
 #include <utility>
 
@@ -85,10 +86,14 @@ Status ReadQuery(std::string_view text, HttpTarget* target) {
   return {};
 }
 
-/// "example.org" of "https://example.org:8443"; of a host without a scheme too.
+/// "example.org" of "Example.org:8443", "::1" of "[::1]:8443".
 std::string NameOf(std::string_view host) {
   if (host.starts_with('[')) return std::string(host.substr(1, host.find(']') - 1));
-  return std::string(host.substr(0, host.rfind(':')));
+  std::string name(host.substr(0, host.rfind(':')));
+  std::ranges::transform(name, name.begin(), [](char c) {
+    return static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  });
+  return name;
 }
 
 }  // namespace
@@ -130,12 +135,19 @@ Result<int64_t> QueryInteger(const HttpTarget& target, const std::string& name, 
   return value;
 }
 
+bool HostAllowed(std::string_view host, const OriginRules& rules) {
+  if (!rules.loopback_only || host.empty() || IsLoopback(NameOf(host))) return true;
+  return std::ranges::any_of(rules.also, [&](std::string_view origin) {
+    return origin.substr(std::min(origin.find("://") + 3, origin.size())) == host;
+  });
+}
+
 bool OriginAllowed(std::string_view origin, std::string_view host, const OriginRules& rules) {
   if (origin.empty()) return true;
   if (std::ranges::find(rules.also, origin) != rules.also.end()) return true;
   const size_t at = origin.find("://");
   if (at == std::string_view::npos || host.empty() || origin.substr(at + 3) != host) return false;
-  return !rules.loopback_only || IsLoopback(NameOf(host));
+  return HostAllowed(host, rules);
 }
 
 bool IsLoopback(const std::string& host) {

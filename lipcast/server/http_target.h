@@ -34,10 +34,13 @@ Result<int64_t> QueryInteger(const HttpTarget& target, const std::string& name, 
 /// Whose pages may connect and change things.
 struct OriginRules {
   std::vector<std::string> also;  ///< "https://app.example", beside the server's own
-  /// The server is reached under loopback names only, so a page whose name was made to point here
-  /// (DNS rebinding) is not its own though Origin and Host agree.
+  /// The server is reached under loopback names only, and those of `also`: a page whose name was
+  /// made to point here (DNS rebinding) comes with that name as its Host, and is none of its own.
   bool loopback_only = false;
 };
+
+/// Whether the server may be asked under this name, a header value. None: no browser.
+bool HostAllowed(std::string_view host, const OriginRules& rules);
 
 /// `origin` and `host` are header values. No origin: no browser, or a page that only looks.
 bool OriginAllowed(std::string_view origin, std::string_view host, const OriginRules& rules);

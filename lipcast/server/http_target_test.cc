@@ -92,5 +92,19 @@ TEST(Origin, ANameThatPointsToLoopbackIsNotLoopback) {
   EXPECT_TRUE(OriginAllowed("https://app.example", "127.0.0.1:8080", rules));
 }
 
+TEST(Host, OnLoopbackOnlyItsNamesAndThoseOfListedPages) {
+  const OriginRules rules{{"https://app.example", "http://dev.example:81"}, true};
+  for (const char* host : {"", "127.0.0.1:8080", "localhost:8080", "LocalHost", "[::1]:8080",
+                           "[::1]", "127.9.9.9", "app.example", "dev.example:81"}) {
+    EXPECT_TRUE(HostAllowed(host, rules)) << host;
+  }
+  for (const char* host :
+       {"evil.example:8080", "evil.example", "127.0.0.1.evil.example", "localhost.evil.example",
+        "app.example:8080", "dev.example", "[::2]", "[", ":", "0.0.0.0", "192.168.1.1:8080"}) {
+    EXPECT_FALSE(HostAllowed(host, rules)) << host;
+    EXPECT_TRUE(HostAllowed(host, {{}, false})) << host;
+  }
+}
+
 }  // namespace
 }  // namespace lipcast::server

@@ -14,6 +14,23 @@ std::string PixelsOf(const PictureView& packed) {
           PictureBytes(packed.format, packed.width, packed.height)};
 }
 
+/// 0 where the content decides.
+int64_t RawBytes(PictureCodec codec, int width, int height) {
+  switch (codec) {
+    case PictureCodec::kRgba:
+      return int64_t{4} * width * height;
+    case PictureCodec::kBgr:
+    case PictureCodec::kI420:
+      return static_cast<int64_t>(PictureBytes(PixelsFor(codec), width, height));
+    case PictureCodec::kJpeg:
+    case PictureCodec::kPng:
+    case PictureCodec::kH264AnnexB:
+    case PictureCodec::kH264Avcc:
+      break;
+  }
+  return 0;
+}
+
 std::string RgbaPixels(const PictureView& bgr) {
   std::string rgba;
   rgba.reserve(static_cast<size_t>(bgr.width) * static_cast<size_t>(bgr.height) * 4);
@@ -51,6 +68,14 @@ Result<PictureEncoder> PictureEncoder::Create(const PictureEncoderOptions& optio
   if (options.jpeg_quality < 1 || options.jpeg_quality > 100) {
     return Status(Code::kInvalidArgument,
                   "jpeg_quality = " + std::to_string(options.jpeg_quality) + ": want 1..100");
+  }
+  const int64_t bytes = RawBytes(options.codec, width, height);
+  if (options.max_bytes > 0 && bytes > options.max_bytes) {
+    return Status(Code::kInvalidArgument,
+                  "video = " + std::to_string(width) + "x" + std::to_string(height) +
+                      " raw pixels: a picture has " + std::to_string(bytes) +
+                      " bytes, want at most " + std::to_string(options.max_bytes) +
+                      " in a message of limits.message_bytes");
   }
   PictureEncoder encoder(options, width, height);
   if (options.codec == PictureCodec::kH264AnnexB || options.codec == PictureCodec::kH264Avcc) {

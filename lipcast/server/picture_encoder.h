@@ -22,6 +22,7 @@ struct PictureEncoderOptions {
   PictureCodec codec = PictureCodec::kJpeg;
   int jpeg_quality = 75;  ///< 1..100
   int bitrate_kbps = 0;   ///< of H.264: 50..100000; 0: constant quality
+  int64_t max_bytes = 0;  ///< of a picture of raw pixels; 0: any size
 };
 
 /// A stream's pictures as its client wants them.

@@ -118,8 +118,10 @@ RenderJobs::RenderJobs(const RenderJobsOptions& options, const Parts& parts,
 
 Result<std::unique_ptr<RenderJobs>> RenderJobs::Create(const RenderJobsOptions& options,
                                                        const Parts& parts) {
-  LC_ASSIGN_OR_RETURN(auto folder, UploadFolder::Create(options.folder));
-  return std::unique_ptr<RenderJobs>(new RenderJobs(options, parts, std::move(folder)));
+  LC_ASSIGN_OR_RETURN(auto folder, UploadFolder::Create(options.folder, options.disk_bytes));
+  std::unique_ptr<RenderJobs> jobs(new RenderJobs(options, parts, std::move(folder)));
+  jobs->folder_->share()->OnFull([raw = jobs.get()](int64_t bytes) { raw->MakeRoom(bytes); });
+  return jobs;
 }
 
 RenderJobs::~RenderJobs() { CancelAll(); }
@@ -149,13 +151,6 @@ Result<RenderInfo> RenderJobs::Submit(const RenderSpec& spec, RenderSound sound)
                                                 " renders wait already (limits.queued_jobs = " +
                                                 std::to_string(options_.queued) + "): try later");
   }
-  const auto bytes = static_cast<int64_t>(job->sound.file->bytes());
-  MakeRoom(bytes, nullptr);
-  if (DiskBytes() + bytes > options_.disk_bytes) {
-    return Status(Code::kResourceExhausted,
-                  "the sounds and files of other renders fill the disk's "
-                  "share (renders.disk_mb): try later");
-  }
   job->order = next_order_++;
   jobs_[job->info.id] = job;
   ++queued_;
@@ -184,7 +179,7 @@ Status RenderJobs::Watch(const std::string& id, const std::weak_ptr<RenderListen
   const std::lock_guard lock(mu_);
   LC_ASSIGN_OR_RETURN(const JobPtr job, Find(id));
   job->listeners.push_back(listener);
-  if (const auto alive = listener.lock()) alive->OnRender(job->info);
+  if (const auto alive = listener.lock()) alive->OnRender(job->info, job->file);
   return {};
 }
 
@@ -230,7 +225,7 @@ void RenderJobs::Tidy() {
     return IsOver(item.second->info.state) && now - item.second->ended >= options_.keep;
   });
   parts_.metrics->Gauge("queue_depth{queue=\"renders\"}", queued_);
-  parts_.metrics->Gauge("render_disk_bytes", static_cast<double>(DiskBytes()));
+  parts_.metrics->Gauge("render_disk_bytes", static_cast<double>(folder_->share()->used()));
 }
 
 // ---------------------------------------------------------------- on a runner
@@ -247,15 +242,23 @@ void RenderJobs::Run(const JobPtr& job) {
   }
   const char* ending = job->spec.container == media::MovieContainer::kMp4 ? ".mp4" : ".mkv";
   const std::filesystem::path path = folder_->path() / (job->info.id + ending);
-  auto outcome = Contain([&] { return Render(job, path); });
-  if (outcome.ok() && !outcome->status.ok()) outcome = outcome->status;
   std::shared_ptr<const RenderFile> file;
-  if (outcome.ok()) file = std::make_shared<RenderFile>(path);
+  const auto outcome = Contain([&]() -> Result<pipeline::RenderOutcome> {
+    DiskHold hold(folder_->share());
+    LC_ASSIGN_OR_RETURN(pipeline::RenderOutcome done, Render(job, path, hold));
+    LC_RETURN_IF_ERROR(done.status);
+    const Status fits = hold.Resize(done.sink.bytes);
+    auto made = std::make_shared<RenderFile>(path, std::move(hold));  // goes if it does not fit
+    LC_RETURN_IF_ERROR(fits);
+    file = std::move(made);
+    return done;
+  });
   Finish(job, outcome, std::move(file));
 }
 
 Result<pipeline::RenderOutcome> RenderJobs::Render(const JobPtr& job,
-                                                   const std::filesystem::path& path) {
+                                                   const std::filesystem::path& path,
+                                                   DiskHold& hold) {
   LC_ASSIGN_OR_RETURN(const auto reader, OpenRenderSound(job->sound));
   LC_ASSIGN_OR_RETURN(AvatarRegistry::Lease lease, parts_.avatars->Acquire(job->spec.avatar));
   pipeline::SessionOptions options = job->spec.session;
@@ -285,6 +288,8 @@ Result<pipeline::RenderOutcome> RenderJobs::Render(const JobPtr& job,
   task.session = session.get();
   task.sink = sink.get();
   task.on_progress = [&](int64_t frames, std::optional<int64_t> total) {
+    const Status fits = hold.Resize(sink->bytes_written());
+    if (!fits.ok()) session->Cancel(fits);
     Progress(job, frames, total);
   };
   pipeline::RenderOutcome outcome = pipeline::RenderToSink(task);
@@ -317,16 +322,32 @@ void RenderJobs::Finish(const JobPtr& job, const Result<pipeline::RenderOutcome>
   if (!outcome.ok()) {
     info.status = job->cancelled.ok() ? outcome.status() : job->cancelled;
     SetState(*job, job->cancelled.ok() ? RenderState::kFailed : RenderState::kCancelled);
-    return;
+  } else {
+    info.frames = outcome->counts.frames;
+    info.total_frames = info.frames;
+    info.warnings = outcome->warnings;
+    info.bytes = outcome->sink.bytes;
+    info.wall = outcome->wall;
+    job->file = std::move(file);
+    SetState(*job, RenderState::kDone);
   }
-  info.frames = outcome->counts.frames;
-  info.total_frames = info.frames;
-  info.warnings = outcome->warnings;
-  info.bytes = outcome->sink.bytes;
-  info.wall = outcome->wall;
-  job->file = std::move(file);
-  SetState(*job, RenderState::kDone);
-  MakeRoom(0, job.get());
+  ForgetOldest();
+}
+
+/// Forgets the oldest that are done until `bytes` more fit, as far as that goes. A file that is
+/// being read would take its room all the same.
+void RenderJobs::MakeRoom(int64_t bytes) {
+  const std::lock_guard lock(mu_);
+  while (!folder_->share()->Fits(bytes)) {
+    auto oldest = jobs_.end();
+    for (auto item = jobs_.begin(); item != jobs_.end(); ++item) {
+      const Job& job = *item->second;
+      if (job.file.use_count() != 1) continue;
+      if (oldest == jobs_.end() || job.order < oldest->second->order) oldest = item;
+    }
+    if (oldest == jobs_.end()) return;
+    jobs_.erase(oldest);
+  }
 }
 
 // ---------------------------------------------------------------- with mu_ held
@@ -354,7 +375,7 @@ void RenderJobs::Tell(Job& job) {
   job.told = parts_.clock->Now();
   std::erase_if(job.listeners, [&](const std::weak_ptr<RenderListener>& listener) {
     const auto alive = listener.lock();
-    if (alive) alive->OnRender(job.info);
+    if (alive) alive->OnRender(job.info, job.file);
     return !alive;
   });
 }
@@ -375,27 +396,14 @@ void RenderJobs::SetState(Job& job, RenderState state) {
   Tell(job);
 }
 
-int64_t RenderJobs::DiskBytes() const {
-  int64_t bytes = 0;
+void RenderJobs::ForgetOldest() {
+  std::vector<const Job*> ended;
   for (const auto& [id, job] : jobs_) {
-    bytes += job->info.bytes;
-    if (job->sound.file) bytes += static_cast<int64_t>(job->sound.file->bytes());
+    if (IsOver(job->info.state)) ended.push_back(job.get());
   }
-  return bytes;
-}
-
-/// Forgets the oldest that are done until `bytes` more fit, as far as that goes.
-void RenderJobs::MakeRoom(int64_t bytes, const Job* but) {
-  while (DiskBytes() + bytes > options_.disk_bytes) {
-    auto oldest = jobs_.end();
-    for (auto item = jobs_.begin(); item != jobs_.end(); ++item) {
-      const Job& job = *item->second;
-      if (&job == but || job.info.bytes == 0) continue;
-      if (oldest == jobs_.end() || job.order < oldest->second->order) oldest = item;
-    }
-    if (oldest == jobs_.end()) return;
-    jobs_.erase(oldest);
-  }
+  std::ranges::sort(ended, {}, [](const Job* job) { return std::pair(job->ended, job->order); });
+  const auto most = static_cast<size_t>(options_.ended);
+  for (size_t i = 0; i + most < ended.size(); ++i) jobs_.erase(std::string(ended[i]->info.id));
 }
 
 }  // namespace lipcast::server

@@ -58,10 +58,11 @@ struct RenderInfo {
   int64_t created_unix_s = 0, ended_unix_s = 0;
 };
 
-/// A finished file; it stays on the disk until the last holder lets go.
+/// A finished file; it stays on the disk, and counts there, until the last holder lets go.
 class RenderFile {
  public:
-  explicit RenderFile(std::filesystem::path path) : path_(std::move(path)) {}
+  RenderFile(std::filesystem::path path, DiskHold hold)
+      : path_(std::move(path)), hold_(std::move(hold)) {}
   ~RenderFile();
   RenderFile(const RenderFile&) = delete;
   RenderFile& operator=(const RenderFile&) = delete;
@@ -69,13 +70,15 @@ class RenderFile {
 
  private:
   const std::filesystem::path path_;
+  const DiskHold hold_;
 };
 
 class RenderListener {
  public:
   virtual ~RenderListener() = default;
-  /// In order, the last one with IsOver. Called with the jobs' lock held: must only post.
-  virtual void OnRender(const RenderInfo& info) = 0;
+  /// In order, the last one with IsOver; `file` is null unless it is done. Called with the jobs'
+  /// lock held: must only post.
+  virtual void OnRender(const RenderInfo& info, const std::shared_ptr<const RenderFile>& file) = 0;
 };
 
 struct RenderJobsOptions {
@@ -83,14 +86,16 @@ struct RenderJobsOptions {
   int queued = 100;                          ///< that wait beside those that run
   int running = 1;                           ///< at a time
   Nanoseconds keep = std::chrono::hours(1);  ///< how long what ended is known
-  int64_t disk_bytes = int64_t{4} << 30;     ///< of all sounds and files
+  int ended = 1000;                          ///< so many of those, the newest
+  int64_t disk_bytes = int64_t{4} << 30;     ///< of all sounds and files, those in the making too
   int encoder_threads = 1;
 };
 
 /// Renders that nobody has to wait for: a queue, progress, and the files until they are fetched.
 /// Their work goes behind that of live streams: on the workers, and as threads of low priority.
 /// Files:  in a folder of their own, removed with their job: by Remove, after `keep`, for a newer
-///         one where the disk's share is full (the oldest first), and at the end.
+///         one where there are `ended` or the disk's share is full (the oldest first), and at the
+///         end. A render whose file does not fit even so fails.
 /// Thread: any. Submit reads the head of the sound and takes its time. The destructor cancels.
 class RenderJobs {
  public:
@@ -142,18 +147,20 @@ class RenderJobs {
              std::unique_ptr<UploadFolder> folder);
 
   void Run(const JobPtr& job);
-  Result<pipeline::RenderOutcome> Render(const JobPtr& job, const std::filesystem::path& path);
+  Result<pipeline::RenderOutcome> Render(const JobPtr& job, const std::filesystem::path& path,
+                                         DiskHold& hold);
   void Progress(const JobPtr& job, int64_t frames, std::optional<int64_t> total);
   void Finish(const JobPtr& job, const Result<pipeline::RenderOutcome>& outcome,
               std::shared_ptr<const RenderFile> file);
+
+  void MakeRoom(int64_t bytes);
 
   // With mu_ held.
   Result<JobPtr> Find(const std::string& id) const;
   void Cancel(Job& job, const Status& why);
   void Tell(Job& job);
   void SetState(Job& job, RenderState state);
-  int64_t DiskBytes() const;
-  void MakeRoom(int64_t bytes, const Job* but);
+  void ForgetOldest();
 
   const RenderJobsOptions options_;
   const Parts parts_;

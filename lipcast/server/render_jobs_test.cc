@@ -20,15 +20,20 @@ constexpr audio::AudioFormat kPcm{16'000, 1, audio::SampleType::kS16};
 
 class Ear final : public RenderListener {
  public:
-  void OnRender(const RenderInfo& info) override {
+  void OnRender(const RenderInfo& info, const std::shared_ptr<const RenderFile>& file) override {
     const std::lock_guard lock(mu_);
     heard_.push_back(info);
+    file_ = file;
     changed_.notify_all();
   }
   RenderInfo Await(RenderState state) {
     std::unique_lock lock(mu_);
     changed_.wait(lock, [&] { return !heard_.empty() && heard_.back().state == state; });
     return heard_.back();
+  }
+  std::shared_ptr<const RenderFile> file() {
+    const std::lock_guard lock(mu_);
+    return file_;
   }
   std::vector<RenderInfo> heard() {
     const std::lock_guard lock(mu_);
@@ -38,7 +43,8 @@ class Ear final : public RenderListener {
  private:
   std::mutex mu_;
   std::condition_variable changed_;
-  std::vector<RenderInfo> heard_;  // guarded by mu_
+  std::vector<RenderInfo> heard_;           // guarded by mu_
+  std::shared_ptr<const RenderFile> file_;  // guarded by mu_
 };
 
 class RenderJobsTest : public testing::Test {
@@ -58,7 +64,7 @@ class RenderJobsTest : public testing::Test {
   }
   RenderSound SoundOf(std::string_view bytes, bool raw) {
     RenderSound sound;
-    auto file = UploadFile::Create(*uploads_);
+    auto file = UploadFile::Create(jobs().folder());
     EXPECT_TRUE(file.ok() && (*file)->Append(bytes).ok());
     sound.file = *std::move(file);
     if (raw) sound.raw = kPcm;
@@ -100,7 +106,6 @@ class RenderJobsTest : public testing::Test {
   TestStand stand_;
   FakeClock clock_;
   avatar::TempFolder folder_;
-  std::unique_ptr<UploadFolder> uploads_ = *UploadFolder::Create(folder_.path());
   RenderJobsOptions options_;
   RenderSpec spec_{.avatar = "1", .session = {}};
   std::unique_ptr<RenderJobs> jobs_;
@@ -272,15 +277,69 @@ TEST_F(RenderJobsTest, WhatEndedIsForgottenAfterItsTimeWhatRunsIsNot) {
 TEST_F(RenderJobsTest, TheOldestFileGoesForANewerOneAndASoundThatCannotFitIsRefused) {
   const RenderInfo first = Rendered(16'000);
   jobs_.reset();
-  options_.disk_bytes = first.bytes * 5 / 2;
+  options_.disk_bytes = first.bytes * 5 / 2 + 32'000;  // and the sound of one
   std::vector<std::string> ids;
   for (int i = 0; i < 3; ++i) ids.push_back(Rendered(16'000).id);
   EXPECT_EQ(jobs().Get(ids[0]).status().code(), Code::kNotFound);
   EXPECT_TRUE(jobs().File(ids[1]).ok());
   EXPECT_TRUE(jobs().File(ids[2]).ok());
-  const auto refused = Submit(options_.disk_bytes);
-  EXPECT_EQ(refused.status().code(), Code::kResourceExhausted);
-  EXPECT_THAT(refused.status().message(), HasSubstr("renders.disk_mb"));
+  const auto upload = *UploadFile::Create(jobs().folder());
+  const Status refused =
+      upload->Append(std::string(static_cast<size_t>(options_.disk_bytes + 1), 'x'));
+  EXPECT_EQ(refused.code(), Code::kResourceExhausted);
+  EXPECT_THAT(refused.message(), HasSubstr("renders.disk_mb"));
+  EXPECT_EQ(upload->bytes(), 0u);
+}
+
+TEST_F(RenderJobsTest, UploadsUnderWayCountFromTheirFirstByte) {
+  options_.disk_bytes = 100'000;
+  const RenderInfo done = Rendered(1000);
+  const auto first = *UploadFile::Create(jobs().folder());
+  ASSERT_TRUE(first->Append(std::string(60'000, 'x')).ok());
+  auto second = *UploadFile::Create(jobs().folder());
+  EXPECT_EQ(second->Append(std::string(60'000, 'x')).code(), Code::kResourceExhausted);
+  EXPECT_EQ(jobs().Get(done.id).status().code(), Code::kNotFound) << "its file went for it";
+  ASSERT_TRUE(second->Append(std::string(40'000, 'x')).ok());
+  EXPECT_EQ(jobs().folder().share()->used(), 100'000);
+  second.reset();
+  EXPECT_EQ(jobs().folder().share()->used(), 60'000);
+}
+
+TEST_F(RenderJobsTest, AFileThatOutgrowsTheShareFailsItsRenderBeforeTheDiskIsFull) {
+  const RenderInfo whole = Rendered(16'000 * 4);
+  jobs_.reset();
+  options_.disk_bytes = 16'000 * 4 * 2 + whole.bytes / 2;  // the sound, and half of the file
+  const auto job = Submit(16'000 * 4);
+  ASSERT_TRUE(job.ok()) << job.status().ToString();
+  const auto ear = Listen(job->id);
+  const RenderInfo failed = ear->Await(RenderState::kFailed);
+  EXPECT_EQ(failed.status.code(), Code::kResourceExhausted) << failed.status.ToString();
+  EXPECT_THAT(failed.status.message(), HasSubstr("renders.disk_mb"));
+  EXPECT_EQ(FilesLeft(), 0u);
+  EXPECT_EQ(jobs().folder().share()->used(), 0);
+}
+
+TEST_F(RenderJobsTest, AListenersFileStaysThoughItsRoomIsNeeded) {
+  options_.disk_bytes = 100'000;
+  const auto job = Submit(1000);
+  ASSERT_TRUE(job.ok());
+  const auto ear = Listen(job->id);
+  ear->Await(RenderState::kDone);
+  ASSERT_TRUE(ear->file() != nullptr);
+  const auto upload = *UploadFile::Create(jobs().folder());
+  EXPECT_EQ(upload->Append(std::string(100'000, 'x')).code(), Code::kResourceExhausted);
+  EXPECT_TRUE(std::filesystem::exists(ear->file()->path()));
+}
+
+TEST_F(RenderJobsTest, OnlyTheNewestOfWhatEndedAreKnown) {
+  options_.ended = 2;
+  std::vector<std::string> ids;
+  for (int i = 0; i < 4; ++i) ids.push_back(Rendered(1000).id);
+  const auto list = jobs().List();
+  ASSERT_EQ(list.size(), 2u);
+  EXPECT_EQ(list[0].id, ids[2]);
+  EXPECT_EQ(list[1].id, ids[3]);
+  EXPECT_EQ(FilesLeft(), 2u);
 }
 
 TEST_F(RenderJobsTest, IdsAre128BitsThatDoNotRepeat) {

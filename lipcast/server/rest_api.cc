@@ -28,6 +28,15 @@ std::vector<HttpRoute> AvatarRoutes(SpeechHost& host, const ServerFacts& facts) 
       return answer(found == call.path.end() ? std::string() : found->second);
     });
   };
+  const auto loading = [&host](bool replace, auto answer) -> HttpHandler {
+    return [&host, replace, answer](HttpCall call, std::shared_ptr<HttpReply> reply) {
+      const std::string& name = call.path.at("name");
+      const HttpHandler handler =
+          AnswerLater(replace ? host.loading() : host.opening(name),
+                      [answer](const HttpCall& one) { return answer(one.path.at("name")); });
+      handler(std::move(call), std::move(reply));
+    };
+  };
   HttpRoute document{"GET", "/openapi.json", AnswerAtOnce([](const HttpCall&) {
                        return JsonAnswer(std::string(OpenApiDocument()));
                      })};
@@ -51,20 +60,23 @@ std::vector<HttpRoute> AvatarRoutes(SpeechHost& host, const ServerFacts& facts) 
              200, "image/jpeg", std::move(jpeg), {{"Cache-Control", "private, max-age=60"}}};
        })},
       {"POST", "/v1/avatars/{name}/load",
-       later([&host](const std::string& name) -> Result<HttpAnswer> {
-         LC_ASSIGN_OR_RETURN(const v1::LoadAvatarResponse response, LoadAvatar(host, name));
-         return JsonOf(response);
-       })},
+       loading(false,
+               [&host](const std::string& name) -> Result<HttpAnswer> {
+                 LC_ASSIGN_OR_RETURN(const v1::LoadAvatarResponse response, LoadAvatar(host, name));
+                 return JsonOf(response);
+               })},
       {"POST", "/v1/avatars/{name}/unload",
        later([&avatars](const std::string& name) -> Result<HttpAnswer> {
          LC_RETURN_IF_ERROR(avatars.Unload(name));
          return JsonOf(v1::UnloadAvatarResponse());
        })},
       {"POST", "/v1/avatars/{name}/replace",
-       later([&host](const std::string& name) -> Result<HttpAnswer> {
-         LC_ASSIGN_OR_RETURN(const v1::ReplaceAvatarResponse response, ReplaceAvatar(host, name));
-         return JsonOf(response);
-       })},
+       loading(true,
+               [&host](const std::string& name) -> Result<HttpAnswer> {
+                 LC_ASSIGN_OR_RETURN(const v1::ReplaceAvatarResponse response,
+                                     ReplaceAvatar(host, name));
+                 return JsonOf(response);
+               })},
   };
 }
 

@@ -117,7 +117,7 @@ class RenderEvents final : public RenderListener,
     stream.on_gone = [self = shared_from_this()] {};
     reply_->Begin({200, "text/event-stream", {}, {}}, std::move(stream));
   }
-  void OnRender(const RenderInfo& info) override {
+  void OnRender(const RenderInfo& info, const std::shared_ptr<const RenderFile>&) override {
     const std::lock_guard lock(mu_);
     latest_ = info;
     WriteLocked();
@@ -314,9 +314,11 @@ std::vector<HttpRoute> RenderRoutes(RenderJobs& jobs, Executor& slow) {
         return answer;
       })};
   submit.body = HttpBody::kFile;
+  submit.opens_session = true;
   submit.query = {"avatar", "format",      "crf",  "fps",      "width",      "height",
                   "idle",   "start_frame", "rate", "channels", "sample_type"};
-  HttpRoute list{"GET", "/v1/renders", AnswerAtOnce([&jobs](const HttpCall&) {
+  HttpRoute list{"GET", "/v1/renders",
+                 AnswerLater(slow, [&jobs](const HttpCall&) -> Result<HttpAnswer> {
                    Json all = Json::array();
                    for (const RenderInfo& info : jobs.List()) all.push_back(JsonOf(info));
                    return JsonAnswer(TextOf({{"renders", std::move(all)}}) + "\n");

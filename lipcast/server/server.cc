@@ -89,7 +89,8 @@ struct Server::State {
         admission({given.engine->workers(), settings.max_sessions}, *given.metrics),
         host({given.engine, &registry, &admission, given.metrics, given.log, given.clock,
               std::chrono::seconds(settings.max_session_seconds),
-              std::chrono::seconds(settings.max_idle_seconds), given.trace}),
+              std::chrono::seconds(settings.max_idle_seconds), given.trace,
+              settings.max_file_sessions, settings.max_message_bytes}),
         access(AccessLimitsOf(settings), *given.clock, *given.metrics),
         speech(host, access, settings.jpeg_quality, renders),
         avatars(host),
@@ -135,7 +136,7 @@ std::vector<HttpRoute> Server::PagesOf(State& state) {
       "POST", "/v1/session-tokens", AnswerAtOnce([&state](const HttpCall&) {
         const auto token = state.access.IssueSessionToken();
         if (!token.ok()) return FailureAnswer(token.status());
-        return JsonAnswer(fmt::format("{{\"token\": \"{}\", \"expires_in_seconds\": {}}}\n", *token,
+        return JsonAnswer(fmt::format("{{\"token\": \"{}\", \"expiresInSeconds\": {}}}\n", *token,
                                       AccessControl::kSessionTokenLife.count()));
       }),
       HttpBody::kJson};
@@ -164,6 +165,7 @@ void Server::State::Sample() {
   metrics.Gauge("queue_depth{queue=\"workers\"}",
                 static_cast<double>(parts.engine->executor().queued()));
   metrics.Gauge("queue_depth{queue=\"slow\"}", static_cast<double>(host.slow().queued()));
+  metrics.Gauge("queue_depth{queue=\"loads\"}", static_cast<double>(host.loading().queued()));
   std::ifstream file("/proc/self/stat");
   std::string line;
   std::getline(file, line);
@@ -257,6 +259,7 @@ Result<std::unique_ptr<Server>> Server::Start(const ServerConfig& config,
   http.origins.loopback_only = IsLoopback(config.host);
   http.upload_bytes = static_cast<uint64_t>(config.max_upload_bytes);
   http.origins.also = config.origins;
+  http.uploads = &state->jobs->folder();
   http.tls = std::move(secrets.tls);
   http.access = &state->access;
   http.metrics = parts.metrics;
@@ -322,8 +325,8 @@ std::string Server::Greeting() const {
   const State& state = *state_;
   const bool secure = !state.config.tls_certificate.empty();
   std::string text = fmt::format(
-      "grpc  {}:{}{}\nhttp  {}://{}:{}/ is the page; /healthz /readyz /metrics, WebSocket "
-      "/v1/speak\n",
+      "grpc  {}:{}{}\nhttp  {}://{}:{}/ is the page; /healthz /readyz /metrics /openapi.json, REST "
+      "/v1/info /v1/avatars /v1/sessions /v1/renders /v1/session-tokens, WebSocket /v1/speak\n",
       HostInAddress(state.config.host), grpc_port(), secure ? " (TLS)" : "",
       secure ? "https" : "http", HostInAddress(state.config.host), http_port());
   const double headroom = state.admission.report().headroom;  // nobody is there yet

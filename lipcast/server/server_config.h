@@ -31,6 +31,7 @@ struct ServerConfig {
   int64_t max_message_bytes = 100 << 20;
   int64_t max_upload_bytes = 512 << 20;
   int max_sessions = 0;                                  ///< 0: the measured headroom alone decides
+  int max_file_sessions = 64;                            ///< at file pace; 0: any number
   int max_session_seconds = 0, max_idle_seconds = 3600;  ///< 0: no limit
   int opens_per_second = 100;        ///< sessions that one address may open; 0: no limit
   int wrong_tokens_per_minute = 30;  ///< that one address may show over HTTP; 0: no limit

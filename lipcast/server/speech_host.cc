@@ -1,12 +1,16 @@
 #include "lipcast/server/speech_host.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
+#include <cmath>
 #include <utility>
 
 namespace lipcast::server {
 namespace {
 
-constexpr int kSlowThreads = 2;
+constexpr int kSlowThreads = 2, kLoadThreads = 2;
+constexpr int64_t kMessageHeadBytes = 1024;  // what a frame's message has beside picture and sound
 constexpr const char* kShuttingDown = "the server is shutting down";
 
 StreamClass ClassOf(const AvatarRegistry::Lease& lease, uint64_t version,
@@ -20,6 +24,17 @@ StreamClass ClassOf(const AvatarRegistry::Lease& lease, uint64_t version,
           options.session.height.value_or(manifest.height),
           fps.num,
           fps.den};
+}
+
+/// What a raw picture may have so that it fits into a message with its sound; 0: any size.
+int64_t MaxPictureBytes(int64_t message_bytes, const AvatarRegistry::Lease& lease,
+                        const StreamOptions& options) {
+  if (message_bytes == 0) return 0;
+  const audio::AudioFormat& format = options.session.format;
+  const double fps = options.session.fps.value_or(lease.avatar()->avatar->manifest().fps).value();
+  const double sound =
+      options.sound == SoundOut::kNone ? 0 : std::ceil(format.rate_hz / fps) * format.frame_bytes();
+  return std::max<int64_t>(1, message_bytes - kMessageHeadBytes - static_cast<int64_t>(sound));
 }
 
 std::function<void(const char*)> TellOfEscapes(const SpeechHost::Parts& parts) {
@@ -37,7 +52,12 @@ SpeechHost::SpeechHost(const Parts& parts)
       limit_(parts.limit),
       idle_limit_(parts.idle_limit),
       loop_(TellOfEscapes(parts)),
-      slow_(kSlowThreads, TellOfEscapes(parts)) {}
+      slow_(kSlowThreads, TellOfEscapes(parts)),
+      loading_(kLoadThreads, TellOfEscapes(parts)) {}
+
+Executor& SpeechHost::opening(const std::string& avatar) {
+  return parts_.avatars->IsLoaded(avatar) ? slow_ : loading_;
+}
 
 void SpeechHost::SetLimits(std::chrono::seconds limit, std::chrono::seconds idle_limit) {
   const std::lock_guard lock(mu_);
@@ -48,12 +68,14 @@ void SpeechHost::SetLimits(std::chrono::seconds limit, std::chrono::seconds idle
 /// Counts a stream for as long as any of it may still touch the host.
 class SpeechHost::Presence {
  public:
-  explicit Presence(SpeechHost& host) : host_(host) {
-    const std::lock_guard lock(host_.mu_);
+  /// With the host's lock held.
+  Presence(SpeechHost& host, bool live) : host_(host), file_pace_(live ? 0 : 1) {
     ++host_.present_;
+    host_.file_pace_ += file_pace_;
   }
   ~Presence() {
     const std::lock_guard lock(host_.mu_);
+    host_.file_pace_ -= file_pace_;
     if (--host_.present_ == 0) host_.gone_.notify_all();
   }
   Presence(const Presence&) = delete;
@@ -61,7 +83,20 @@ class SpeechHost::Presence {
 
  private:
   SpeechHost& host_;
+  const int file_pace_;
 };
+
+Result<std::shared_ptr<SpeechHost::Presence>> SpeechHost::Enter(bool live) {
+  const std::lock_guard lock(mu_);
+  if (!live && parts_.file_streams > 0 && file_pace_ >= parts_.file_streams) {
+    parts_.metrics->Count("sessions_refused_total{reason=\"file_pace\"}", 1);
+    return Status(Code::kResourceExhausted,
+                  fmt::format("{} sessions at file pace are open, the limit "
+                              "(limits.file_sessions); try again later",
+                              file_pace_));
+  }
+  return std::make_shared<Presence>(*this, live);
+}
 
 SpeechHost::~SpeechHost() {
   {
@@ -119,6 +154,7 @@ Result<std::shared_ptr<SpeechStream>> SpeechHost::OpenCounted(const std::string&
   }
   if (parts_.admission->draining()) return Status(Code::kUnavailable, kShuttingDown);
   LC_RETURN_IF_ERROR(options.session.Validate());
+  LC_ASSIGN_OR_RETURN(const std::shared_ptr<Presence> presence, Enter(options.live));
   std::unique_ptr<Admission::Ticket> ticket;
   if (options.live) {
     LC_ASSIGN_OR_RETURN(ticket, parts_.admission->Reserve());
@@ -129,8 +165,8 @@ Result<std::shared_ptr<SpeechStream>> SpeechHost::OpenCounted(const std::string&
     LC_RETURN_IF_ERROR(ticket->Admit(ClassOf(lease, probe.number, options),
                                      server::StartCost(probe.cost, *lease.avatar(), options)));
   }
-  const StreamPlace place{parts_.engine, &loop_,       &slow_,
-                          &records_,     parts_.clock, std::make_shared<Presence>(*this)};
+  options.picture.max_bytes = MaxPictureBytes(parts_.message_bytes, lease, options);
+  const StreamPlace place{parts_.engine, &loop_, &slow_, &records_, parts_.clock, presence};
   LC_ASSIGN_OR_RETURN(auto stream,
                       SpeechStream::Create(place, std::move(lease), std::move(ticket), options));
   const std::lock_guard lock(mu_);

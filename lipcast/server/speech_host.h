@@ -29,12 +29,14 @@ class SpeechHost {
     const Clock* clock = nullptr;
     std::chrono::seconds limit{0}, idle_limit{0};  ///< of every stream, see StreamOptions
     FrameTrace* trace = nullptr;                   ///< null: none
+    int file_streams = 0;                          ///< open at file pace; 0: any number
+    int64_t message_bytes = 0;  ///< of a frame with its sound, raw formats; 0: any size
   };
 
   explicit SpeechHost(const Parts& parts);
   ~SpeechHost();
 
-  /// Loads the avatar if need be, and takes its time: call it on slow().
+  /// Loads the avatar if need be, and takes its time: call it on opening(avatar).
   Result<std::shared_ptr<SpeechStream>> Open(const std::string& avatar,
                                              const StreamOptions& options);
   /// Seconds of work that a second of speech is thought to need: from a probe of the avatar, once
@@ -47,6 +49,10 @@ class SpeechHost {
   /// Parts::limit and idle_limit of the streams that are opened from now on.
   void SetLimits(std::chrono::seconds limit, std::chrono::seconds idle_limit);
   Executor& slow() { return slow_; }
+  /// For what loads an avatar: loads that hang keep nobody but those who load.
+  Executor& loading() { return loading_; }
+  /// For what needs the avatar: loading() unless it is there.
+  Executor& opening(const std::string& avatar);
   StreamRecords& records() { return records_; }
   const Parts& parts() const { return parts_; }
 
@@ -64,6 +70,8 @@ class SpeechHost {
     AvatarCost cost;
   };
 
+  /// kResourceExhausted where all places at file pace are taken.
+  Result<std::shared_ptr<Presence>> Enter(bool live);
   Result<Probe> ProbeOf(const std::string& name, const AvatarRegistry::Loaded& avatar);
 
   Result<std::shared_ptr<SpeechStream>> OpenCounted(const std::string& avatar,
@@ -74,13 +82,14 @@ class SpeechHost {
   mutable std::mutex mu_;
   std::condition_variable gone_;
   int present_ = 0;                                   // guarded by mu_: streams not gone for good
+  int file_pace_ = 0;                                 // guarded by mu_: of those
   bool closing_ = false;                              // guarded by mu_
   std::vector<std::weak_ptr<SpeechStream>> streams_;  // guarded by mu_
   std::map<std::string, Probe> probes_;               // guarded by mu_: the newest of each name
   uint64_t newest_probe_ = 0;                         // guarded by mu_
   std::chrono::seconds limit_, idle_limit_;           // guarded by mu_
   EventLoop loop_;
-  Executor slow_;
+  Executor slow_, loading_;
 };
 
 }  // namespace lipcast::server

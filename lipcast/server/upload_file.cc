@@ -19,14 +19,59 @@ Status Failed(const std::string& what, int error) {
 
 }  // namespace
 
-Result<std::unique_ptr<UploadFolder>> UploadFolder::Create(const std::filesystem::path& parent) {
+bool DiskShare::Fits(int64_t bytes) const {
+  const std::lock_guard lock(mu_);
+  return bytes <= limit_bytes_ - used_;
+}
+
+int64_t DiskShare::used() const {
+  const std::lock_guard lock(mu_);
+  return used_;
+}
+
+bool DiskShare::TryTake(int64_t bytes) {
+  const std::lock_guard lock(mu_);
+  if (bytes > limit_bytes_ - used_) return false;
+  used_ += bytes;
+  return true;
+}
+
+Status DiskShare::Take(int64_t bytes) {
+  if (TryTake(bytes)) return {};
+  if (make_room_) make_room_(bytes);
+  if (TryTake(bytes)) return {};
+  return Status(Code::kResourceExhausted,
+                "sounds and files of renders fill the disk's share (renders.disk_mb): try later");
+}
+
+void DiskShare::GiveBack(int64_t bytes) {
+  const std::lock_guard lock(mu_);
+  used_ -= bytes;
+}
+
+DiskHold::~DiskHold() {
+  if (bytes_ > 0) share_->GiveBack(bytes_);
+}
+
+Status DiskHold::Resize(int64_t bytes) {
+  if (bytes > bytes_) {
+    LC_RETURN_IF_ERROR(share_->Take(bytes - bytes_));
+  } else {
+    share_->GiveBack(bytes_ - bytes);
+  }
+  bytes_ = bytes;
+  return {};
+}
+
+Result<std::unique_ptr<UploadFolder>> UploadFolder::Create(const std::filesystem::path& parent,
+                                                           int64_t limit_bytes) {
   std::error_code error;
   std::filesystem::path place =
       parent.empty() ? std::filesystem::temp_directory_path(error) : parent;
   if (error) return Failed("the folder for temporary files", error.value());
   std::string name = (place / "lipcast-XXXXXX").string();
   if (::mkdtemp(name.data()) == nullptr) return Failed("a folder for uploads, " + name, errno);
-  return std::unique_ptr<UploadFolder>(new UploadFolder(name));
+  return std::unique_ptr<UploadFolder>(new UploadFolder(name, limit_bytes));
 }
 
 UploadFolder::~UploadFolder() {
@@ -38,7 +83,7 @@ Result<std::shared_ptr<UploadFile>> UploadFile::Create(const UploadFolder& folde
   std::string name = (folder.path() / "upload-XXXXXX").string();
   const int file = ::mkostemp(name.data(), O_CLOEXEC);
   if (file < 0) return Failed("a file for an upload, " + name, errno);
-  return std::shared_ptr<UploadFile>(new UploadFile(name, file));
+  return std::shared_ptr<UploadFile>(new UploadFile(name, file, folder.share()));
 }
 
 UploadFile::~UploadFile() {
@@ -48,6 +93,7 @@ UploadFile::~UploadFile() {
 }
 
 Status UploadFile::Append(std::string_view piece) {
+  LC_RETURN_IF_ERROR(hold_.Resize(static_cast<int64_t>(bytes_ + piece.size())));
   while (!piece.empty()) {
     const ssize_t written = ::write(file_, piece.data(), piece.size());
     if (written < 0 && errno == EINTR) continue;

@@ -191,9 +191,9 @@ class Session final : public std::enable_shared_from_this<Session> {
     options->interface = "websocket";
     options->peer = options_.peer;
     link_ = std::make_shared<Link>(gate_, weak_from_this());
-    host_.slow().Post(TimePoint{},
-                      [&host = host_, link = link_, name = request.open().avatar(),
-                       options = *options](int) { link->Opened(host.Open(name, options)); });
+    const std::string& name = request.open().avatar();
+    host_.opening(name).Post(TimePoint{}, [&host = host_, link = link_, name, options = *options](
+                                              int) { link->Opened(host.Open(name, options)); });
   }
 
   void Opened(const Result<std::shared_ptr<SpeechStream>>& stream) {
