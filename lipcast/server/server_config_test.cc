@@ -55,7 +55,7 @@ Status Set(const std::string& name, const std::string& value) {
 /// Every key set to something that is not its default.
 ServerConfig AllChanged(const std::string& text) {
   ServerConfig config;
-  const Words choices{"cuda", "prefer", "lfu", "raw", "debug", "json", "otlp"};
+  const Words choices{"cuda", "prefer", "lfu", "full", "raw", "debug", "json", "otlp"};
   for (const ConfigKey& key : ConfigKeys()) {
     const Words before = key.get(config);
     if (key.list) {
