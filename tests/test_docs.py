@@ -6,9 +6,11 @@ import re
 
 import lab
 import pytest
+from lipcast_studio.__main__ import parser
 
 CLI = (lab.ROOT / "docs/cli.md").read_text("utf-8")
-COMMANDS = ("render", "serve", "inspect", "doctor", "bench")
+COMMANDS = ("render", "serve", "avatar", "inspect", "doctor", "bench")
+PYTHON_COMMANDS = ("avatar",)  # their options are lipcast_studio's
 # "  -o,--output TEXT:{a,b}=default   text": the flags, then the default of capture_default_str.
 OPTION = re.compile(
     r"^  (-\S+)(?: +[A-Z]+\S*?(?: \.\.\.)?(?:=(\S+))?)?(?:$| {2,})", re.MULTILINE
@@ -37,13 +39,27 @@ def written(command: str) -> dict[str, str]:
     }
 
 
-@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("command", sorted({*COMMANDS} - {*PYTHON_COMMANDS}))
 def test_the_page_names_every_flag_and_default_of_the_help_and_no_other(
     command: str,
 ) -> None:
     found = helped(command)
     assert {"--help", "-h"} < set(found)
     assert written(command) == found
+
+
+def test_the_page_names_every_command_and_flag_of_lipcast_avatar_and_no_other() -> None:
+    section = CLI.split("\n## lipcast avatar\n")[1].split("\n## ")[0]
+    (commands,) = [a for a in parser()._actions if isinstance(a.choices, dict)]
+    assert re.findall(r"^### (\w+)$", section, re.MULTILINE) == list(commands.choices)
+    for name, command in commands.choices.items():
+        part = section.split(f"\n### {name}\n")[1].split("\n### ")[0]
+        flags = {flag for action in command._actions for flag in action.option_strings}
+        rows = re.findall(r"^\| (`-[^|]*`) \|", part, re.MULTILINE)
+        assert {f for row in rows for f in re.findall(r"`([^`]+)`", row)} == flags - {
+            "-h",
+            "--help",
+        }
 
 
 def test_the_page_has_a_section_for_every_command() -> None:

@@ -2,6 +2,7 @@
 #include <cstdio>
 #include <string>
 
+#include "lipcast/cli/avatar_command.h"
 #include "lipcast/cli/bench.h"
 #include "lipcast/cli/doctor.h"
 #include "lipcast/cli/exit_codes.h"
@@ -29,6 +30,7 @@ int Run(int argc, char** argv) {
 #if LIPCAST_NETWORK
   cli::AddServe(app, exit_code);
 #endif
+  cli::AddAvatar(app, exit_code);
   cli::AddInspect(app, exit_code);
   cli::AddDoctor(app, exit_code);
   cli::AddBench(app, exit_code);
@@ -46,7 +48,7 @@ int Run(int argc, char** argv) {
     if (app.get_subcommands().empty()) {
       const bool none = app.remaining_size() == 0;
       reason = (none ? "no command" : "'" + app.remaining().front() + "': no such command") +
-               "; want render, serve, inspect, doctor or bench";
+               "; want render, serve, avatar, inspect, doctor or bench";
     }
     return cli::Fail(cli::kExitUsage, reason + " (lipcast --help)");
   }

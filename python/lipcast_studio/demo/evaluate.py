@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 from scipy.io import wavfile
 
+from ..onnx_file import session
 from . import measure
-from .export import session
 from .mel import FPS, RATE_HZ, contexts, windows
 from .render import network_input
 

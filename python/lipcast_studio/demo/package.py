@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import subprocess
 from pathlib import Path
@@ -12,6 +11,7 @@ import numpy as np
 import torch
 from scipy.io import wavfile
 
+from ..package_files import ave_audio, file_entries, synctalk_generator, write_boxes, write_manifest
 from . import align, evaluate, measure, truth
 from .export import export_models
 from .mel import windows
@@ -38,8 +38,7 @@ def write_frames(folder: Path, renderer: Renderer) -> None:
             ffmpeg.stdin.write(renderer.frame(idle_pose(i)).tobytes())
     if ffmpeg.returncode != 0:
         raise RuntimeError("ffmpeg could not write frames.mp4")
-    boxes = {"schema_version": 1, "boxes": [list(crop_box(idle_pose(i))) for i in range(LOOP_FRAMES)]}
-    (folder / "boxes.json").write_text(json.dumps(boxes) + "\n")
+    write_boxes(folder, [crop_box(idle_pose(i)) for i in range(LOOP_FRAMES)])
 
 
 def load_models(work: Path) -> tuple[AudioEncoder, Generator]:
@@ -63,9 +62,6 @@ def write_models(work: Path, folder: Path) -> None:
 
 def _manifest(folder: Path) -> None:
     names = ("frames.mp4", "boxes.json", "generator.onnx", "audio_encoder.onnx")
-    files = {
-        n: {"sha256": hashlib.sha256((folder / n).read_bytes()).hexdigest(), "bytes": (folder / n).stat().st_size} for n in names
-    }
     rate = {"num": 25, "den": 1}
     manifest = {
         "format": "lipcast-avatar",
@@ -81,20 +77,13 @@ def _manifest(folder: Path) -> None:
         "frames": {"kind": "video", "path": "frames.mp4"},
         "boxes": "boxes.json",
         "idle": {"first": 0, "count": LOOP_FRAMES},
-        "generator": {
-            "family": "synctalk",
-            "model": "generator.onnx",
-            "inner_px": 160,
-            "border_px": 4,
-            "mask": {"x": 5, "y": 5, "width": 150, "height": 145},
-            "feather_px": 0,
-        },
-        "audio": {"kind": "ave", "model": "audio_encoder.onnx", "padding": "zero", "fps": rate},
-        "files": files,
+        "generator": synctalk_generator(160),
+        "audio": ave_audio(),
+        "files": file_entries(folder, names),
         "provenance": "painted and trained by python/lipcast_studio/demo of this project; no real person is shown",
         "licence": "CC0-1.0",
     }
-    (folder / "avatar.json").write_text(json.dumps(manifest, indent=2) + "\n")
+    write_manifest(folder, manifest)
 
 
 def write_package(work: Path, folder: Path, renderer: Renderer, log=print) -> None:

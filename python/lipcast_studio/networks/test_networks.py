@@ -8,9 +8,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-
-import lipcast_studio.networks  # noqa: F401  finds PyTorch
 import torch
+
 from lipcast_studio.networks.audio_encoder import AudioEncoder
 from lipcast_studio.networks.made_up import network_input, weight
 from lipcast_studio.networks.unet import UNet, UNetShape

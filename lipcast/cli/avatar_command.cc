@@ -1,0 +1,63 @@
+#include "lipcast/cli/avatar_command.h"
+
+#include <unistd.h>
+
+#include <cstdlib>
+#include <cstring>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "lipcast/cli/failure.h"
+
+namespace lipcast::cli {
+namespace {
+
+// An installed wheel wins over the folders, which are appended.
+constexpr const char* kBootstrap = R"(import sys
+sys.path = [p for p in sys.path if p] + sys.argv.pop(1).split(':')
+try:
+    from lipcast_studio.__main__ import main
+except ModuleNotFoundError as error:
+    print(f'lipcast: {sys.executable}: {error}; want Python 3.11 with lipcast-studio'
+          ' (LIPCAST_PYTHON names another)', file=sys.stderr)
+    sys.exit(5)
+sys.exit(main())
+)";
+
+/// Where lipcast_studio may lie: beside the installed binary, or in the source tree it was built
+/// from.
+std::string StudioFolders() {
+  std::string folders;
+  std::error_code error;
+  const auto binary = std::filesystem::read_symlink("/proc/self/exe", error);
+  if (!error) {
+    folders = (binary.parent_path().parent_path() / "share/lipcast/python").string() + ':';
+  }
+  return folders + LIPCAST_BUILD_PYTHON;
+}
+
+int RunStudio(const std::vector<std::string>& arguments) {
+  const char* chosen = std::getenv("LIPCAST_PYTHON");
+  const std::string python = chosen != nullptr && *chosen != '\0' ? chosen : "python3";
+  std::vector<std::string> words = {python, "-c", kBootstrap, StudioFolders()};
+  words.insert(words.end(), arguments.begin(), arguments.end());
+  std::vector<char*> argv;
+  for (std::string& word : words) argv.push_back(word.data());
+  argv.push_back(nullptr);
+  execvp(python.c_str(), argv.data());
+  return Fail(kExitUnavailable, python + ": " + std::strerror(errno) +
+                                    "; 'lipcast avatar' needs Python 3.11 with lipcast-studio "
+                                    "(LIPCAST_PYTHON names it)");
+}
+
+}  // namespace
+
+void AddAvatar(CLI::App& app, int& exit_code) {
+  CLI::App* command = app.add_subcommand("avatar", "Make, pack and list avatars (needs Python)");
+  command->prefix_command();
+  command->set_help_flag();  // its --help is lipcast_studio's
+  command->callback([command, &exit_code] { exit_code = RunStudio(command->remaining()); });
+}
+
+}  // namespace lipcast::cli

@@ -1,0 +1,84 @@
+"""`lipcast avatar ...`, or `python -m lipcast_studio ...`: avatars from trained models, packed and unpacked."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NoReturn
+
+from .errors import EXIT_USAGE, StudioError
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise StudioError(f"{message} ({self.prog} --help)", EXIT_USAGE)
+
+
+def parser() -> argparse.ArgumentParser:
+    """All commands with their options; a wrong one raises StudioError."""
+    top = _Parser(prog="lipcast avatar", description="Make, pack and list avatars.")
+    commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    add = commands.add_parser("import", help="a SyncTalk_2D folder with its trained model -> an avatar")
+    add.add_argument("source", type=Path, help="training folder or ONNX avatar package")
+    add.add_argument("-o", "--output", type=Path, required=True, metavar="DIR")
+    add.add_argument("--checkpoint", type=Path, metavar="FILE", help="U-Net, .pth or .onnx; else looked for in SOURCE")
+    add.add_argument("--audio-encoder", type=Path, metavar="FILE", help="ave encoder, .pth or .onnx; else looked for in SOURCE")
+    add.add_argument("--name", help="the avatar's name; else the name of DIR")
+    add.add_argument("--licence", default="", help="SPDX identifier or a sentence")
+    add.add_argument("--overwrite", action="store_true", help="replace an avatar that exists")
+    add = commands.add_parser("pack", help="an avatar folder -> one .zip")
+    add.add_argument("source", type=Path)
+    add.add_argument("-o", "--output", type=Path, required=True, metavar="FILE.zip")
+    add.add_argument("--overwrite", action="store_true", help="replace a file that exists")
+    add = commands.add_parser("unpack", help="an avatar's .zip -> a folder")
+    add.add_argument("source", type=Path)
+    add.add_argument("-o", "--output", type=Path, required=True, metavar="DIR")
+    add = commands.add_parser("list", help="the avatars in a folder")
+    add.add_argument("root", type=Path, nargs="?", default=Path("avatars"))
+    return top
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+def _run(arguments: Sequence[str]) -> None:
+    args = parser().parse_args(arguments)
+    if args.command == "import":
+        from .import_synctalk import import_synctalk
+
+        import_synctalk(
+            args.source, args.output, _say, checkpoint=args.checkpoint, audio_encoder=args.audio_encoder,
+            name=args.name, licence=args.licence, overwrite=args.overwrite,
+        )  # fmt: skip
+        return
+    from . import archive
+
+    if args.command == "pack":
+        archive.pack(args.source, args.output, args.overwrite)
+    elif args.command == "unpack":
+        archive.unpack(args.source, args.output)
+    else:
+        for line in archive.describe(args.root):
+            print(line)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs one command; every failure is one line on standard error and its exit code."""
+    try:
+        _run(sys.argv[1:] if arguments is None else arguments)
+    except StudioError as error:
+        print(f"lipcast: {error}", file=sys.stderr)
+        return error.code
+    except ModuleNotFoundError as error:
+        print(f"lipcast: Python package {error.name} is missing: pip install lipcast-studio", file=sys.stderr)
+        return 5
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,42 @@
+"""Opening .onnx files and checking that they fit SyncTalk_2D's places."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import onnxruntime
+
+from .errors import StudioError
+
+
+def session(path: Path) -> onnxruntime.InferenceSession:
+    """One thread, on the CPU. StudioError where ONNX Runtime cannot load it."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.log_severity_level = 4
+    try:
+        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    except Exception as error:
+        raise StudioError(f"{path}: not a model that ONNX Runtime loads: {error}") from None
+
+
+def _tail(value: onnxruntime.NodeArg) -> list[object]:
+    return list(value.shape[1:])
+
+
+def check_audio_encoder(path: Path) -> None:
+    """Mel windows [N,1,80,16] in; the features are checked by running one."""
+    inputs = session(path).get_inputs()
+    if len(inputs) != 1 or _tail(inputs[0]) != [1, 80, 16]:
+        raise StudioError(f"{path}: takes {[v.shape for v in inputs]}, want one input [N, 1, 80, 16] (an ave audio encoder)")
+
+
+def generator_inner_px(path: Path) -> int:
+    """Side of the picture that a SyncTalk_2D generator takes: 160 or 320."""
+    inputs = session(path).get_inputs()
+    tails = [_tail(value) for value in inputs]
+    for side in (160, 320):
+        if tails == [[6, side, side], [32, 16, 16]]:
+            return side
+    shapes = [value.shape for value in inputs]
+    raise StudioError(f"{path}: takes {shapes}, want [N, 6, S, S] and [N, 32, 16, 16] with S 160 or 320")

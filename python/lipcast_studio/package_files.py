@@ -1,0 +1,49 @@
+"""The parts of an avatar package that every maker writes alike (docs/avatar-format.md)."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+Box = tuple[int, int, int, int]
+
+
+def file_entries(folder: Path, names: Iterable[str]) -> dict[str, dict[str, Any]]:
+    """The manifest's `files`: name -> sha256 and bytes."""
+    entries = {}
+    for name in names:
+        data = (folder / name).read_bytes()
+        entries[name] = {"sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)}
+    return entries
+
+
+def write_boxes(folder: Path, boxes: Sequence[Box | None]) -> None:
+    """boxes.json; None where a frame shows no face."""
+    table = {"schema_version": 1, "boxes": [list(box) if box else None for box in boxes]}
+    (folder / "boxes.json").write_text(json.dumps(table) + "\n")
+
+
+def write_manifest(folder: Path, manifest: dict[str, Any]) -> None:
+    """avatar.json."""
+    text = json.dumps(manifest, indent=2, ensure_ascii=False) + "\n"
+    (folder / "avatar.json").write_text(text, encoding="utf-8")
+
+
+def synctalk_generator(inner_px: int) -> dict[str, Any]:
+    """The manifest's `generator` for SyncTalk_2D's mouths of 160 or 320 px."""
+    return {
+        "family": "synctalk",
+        "model": "generator.onnx",
+        "inner_px": inner_px,
+        "border_px": 4,
+        "mask": {"x": 5, "y": 5, "width": inner_px - 10, "height": inner_px - 15},
+        "feather_px": 0,
+    }
+
+
+def ave_audio() -> dict[str, Any]:
+    """The manifest's `audio` for SyncTalk_2D's audio encoder."""
+    return {"kind": "ave", "model": "audio_encoder.onnx", "padding": "zero", "fps": {"num": 25, "den": 1}}
