@@ -6,8 +6,11 @@ import contextlib
 import io
 import json
 import os
+import pickle
 import shutil
 import sys
+import tarfile
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -207,6 +210,22 @@ def test_code_in_a_checkpoint_is_refused_and_never_runs(
     torch.save(trap, bad, _use_new_zipfile_serialization=zipped)
     flags = (trained, "--checkpoint", bad)
     refused(tmp_path / "o/a", "bad.pth", "not unpickled", flags=flags)
+    assert not (tmp_path / "ran").exists()
+
+
+def test_the_containers_that_pytorch_reads_unguarded_are_refused(
+    trained: Path, tmp_path: Path
+) -> None:
+    """tar (read with plain pickle up to PyTorch 2.5) and TorchScript."""
+    inside = tmp_path / "pickle"
+    inside.write_bytes(pickle.dumps(Trap(tmp_path / "ran")))
+    with tarfile.open(tmp_path / "tar.pth", "w") as archive:
+        archive.add(inside, "pickle")
+    with zipfile.ZipFile(tmp_path / "script.pth", "w") as zipped:
+        zipped.writestr("script/constants.pkl", b"")
+    for name, said in (("tar.pth", "can carry code"), ("script.pth", "TorchScript")):
+        flags = (trained, "--checkpoint", tmp_path / name)
+        refused(tmp_path / "o/a", name, said, flags=flags)
     assert not (tmp_path / "ran").exists()
 
 

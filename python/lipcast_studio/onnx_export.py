@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -25,8 +26,10 @@ def export(model: torch.nn.Module, inputs: Sequence[torch.Tensor], names: Sequen
     StudioError when that is above 1e-4. inputs: one batch of real size, two or more so that the batch is seen to vary.
     """
     axes = {name: {0: "batch"} for name in [*names, output]}
-    torch.onnx.export(model, tuple(inputs), str(path), input_names=list(names), output_names=[output],
-                      dynamic_axes=axes, opset_version=OPSET, do_constant_folding=True)  # fmt: skip
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of the tracer, about sizes that are fixed here
+        torch.onnx.export(model, tuple(inputs), str(path), input_names=list(names), output_names=[output],
+                          dynamic_axes=axes, opset_version=OPSET, do_constant_folding=True)  # fmt: skip
     run = session(path)
     worst = 0.0
     for count in (len(inputs[0]), 1):
