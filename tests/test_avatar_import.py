@@ -276,7 +276,11 @@ def test_a_packed_avatar_loads_and_unpacks_to_the_same_files(
     assert files <= back
     for name in files:
         assert (imported / name).read_bytes() == (tmp_path / "back" / name).read_bytes()
-    assert "back" in lab.lipcast("avatar", "list", tmp_path).stdout.decode()
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken/avatar.json").write_text("{")
+    listed = lab.lipcast("avatar", "list", tmp_path).stdout.decode().splitlines()
+    assert listed[0].startswith("back\t320x240\t6 frames\tsynctalk 160 px")
+    assert listed[1].startswith("broken\t") and "not JSON" in listed[1]
 
 
 def test_without_python_the_command_says_so_in_one_line(

@@ -77,13 +77,17 @@ def unpack(source: Path, output: Path) -> None:
 
 
 def describe(root: Path) -> list[str]:
-    """One line for each avatar folder in `root`."""
+    """One line for each avatar folder in `root`; one that cannot be read says why."""
     if not root.is_dir():
         raise StudioError(f"{root}: no such folder")
     lines = []
     for path in sorted(root.iterdir()):
         if (path / "avatar.json").is_file():
-            found = read_manifest(path)
+            try:
+                found = read_manifest(path)
+            except StudioError as error:
+                lines.append(f"{path.name}\t{error}")
+                continue
             generator = found.get("generator", {})
             size = f"{found.get('width')}x{found.get('height')}"
             model = f"{generator.get('family')} {generator.get('inner_px')} px"
