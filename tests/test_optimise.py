@@ -13,12 +13,12 @@ import lab
 import numpy as np
 import onnx
 import pytest
+from lipcast_studio.__main__ import main
 from lipcast_studio.optimise import algebra, choose
-from lipcast_studio.optimise.__main__ import (
+from lipcast_studio.optimise.optimise_package import (
     AUDIO_FILE,
     FIGURES_FILE,
     IMAGE_FILE,
-    main,
 )
 from lipcast_studio.optimise.split import (
     RefusedError,
@@ -256,7 +256,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The demo avatar, optimised."""
     folder = tmp_path_factory.mktemp("optimised") / "demo"
     shutil.copytree(DEMO, folder)
-    assert main([str(folder)]) == 0
+    assert main(["optimise", str(folder)]) == 0
     return folder
 
 
@@ -282,23 +282,23 @@ def test_overwrites_only_when_asked(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     before = _parts(folder)
-    assert main([str(folder)]) == 1
+    assert main(["optimise", str(folder)]) == 3
     assert f"{IMAGE_FILE} exists; --overwrite replaces it\n" in capsys.readouterr().err
-    assert main([str(folder), "--overwrite"]) == 0
+    assert main(["optimise", str(folder), "--overwrite"]) == 0
     assert _parts(folder) == before
 
 
 def test_a_package_that_was_changed_by_hand_is_refused_and_left_alone(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main([str(tmp_path)]) == 1
+    assert main(["optimise", str(tmp_path)]) == 3
     assert "no avatar.json in it" in capsys.readouterr().err
     (tmp_path / "avatar.json").write_text("{}")
-    assert main([str(tmp_path)]) == 1
+    assert main(["optimise", str(tmp_path)]) == 3
     assert "not a manifest of an avatar package" in capsys.readouterr().err
     shutil.copy(DEMO / "avatar.json", tmp_path)
     (tmp_path / "generator.onnx").write_bytes(b"other")
-    assert main([str(tmp_path)]) == 1
+    assert main(["optimise", str(tmp_path)]) == 3
     assert "generator.onnx: sha256 = " in capsys.readouterr().err
     assert not (tmp_path / IMAGE_FILE).exists()
 

@@ -1,4 +1,4 @@
-"""`lipcast avatar ...`, or `python -m lipcast_studio ...`: avatars from trained models, packed and unpacked."""
+"""`lipcast avatar ...`, or `python -m lipcast_studio ...`: avatars from trained models, made faster, packed."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from .errors import EXIT_USAGE, StudioError
+from .errors import EXIT_OUTPUT, EXIT_USAGE, StudioError
 
 
 class _Parser(argparse.ArgumentParser):
@@ -18,7 +18,7 @@ class _Parser(argparse.ArgumentParser):
 
 def parser() -> argparse.ArgumentParser:
     """All commands with their options; a wrong one raises StudioError."""
-    top = _Parser(prog="lipcast avatar", description="Make, pack and list avatars.")
+    top = _Parser(prog="lipcast avatar", description="Make avatars, make them faster, pack and list them.")
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
     add = commands.add_parser("import", help="a SyncTalk_2D folder with its trained model -> an avatar")
     add.add_argument("source", type=Path, help="training folder or ONNX avatar package")
@@ -37,6 +37,10 @@ def parser() -> argparse.ArgumentParser:
     add.add_argument("-o", "--output", type=Path, required=True, metavar="DIR")
     add = commands.add_parser("list", help="the avatars in a folder")
     add.add_argument("root", type=Path, nargs="?", default=Path("avatars"))
+    add = commands.add_parser("optimise", help="make an avatar's generator faster")
+    add.add_argument("folder", type=Path, metavar="DIR", help="folder of an avatar package")
+    add.add_argument("--overwrite", action="store_true", help="replace the networks an earlier run made")
+    add.add_argument("--exact", action="store_true", help="the whole network's output to the bit: no convolution is taken apart")
     return top
 
 
@@ -53,6 +57,11 @@ def _run(arguments: Sequence[str]) -> None:
             args.source, args.output, _say, checkpoint=args.checkpoint, audio_encoder=args.audio_encoder,
             name=args.name, licence=args.licence, overwrite=args.overwrite,
         )  # fmt: skip
+        return
+    if args.command == "optimise":
+        from .optimise.optimise_package import optimise
+
+        print(optimise(args.folder, exact=args.exact, overwrite=args.overwrite))
         return
     from . import archive
 
@@ -72,6 +81,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except StudioError as error:
         print(f"lipcast: {error}", file=sys.stderr)
         return error.code
+    except OSError as error:
+        print(f"lipcast: {error}", file=sys.stderr)
+        return EXIT_OUTPUT
     except ModuleNotFoundError as error:
         print(f"lipcast: Python package {error.name} is missing: pip install lipcast-studio", file=sys.stderr)
         return 5

@@ -15,12 +15,14 @@ import onnx
 import onnxruntime as ort
 from onnx import TensorProto, helper
 
+from ..errors import StudioError
+
 PICTURE, AUDIO = 1, 2  # what a value depends on, as bits
 FLOATS = (TensorProto.FLOAT, TensorProto.FLOAT16)
 PRODUCER = "lipcast-optimise"
 
 
-class RefusedError(Exception):
+class RefusedError(StudioError):
     """The network cannot be optimised; the message is one line for the user."""
 
 

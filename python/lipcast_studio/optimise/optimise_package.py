@@ -1,10 +1,8 @@
-"""python -m lipcast_studio.optimise DIR: makes an avatar's generator faster."""
+"""`lipcast avatar optimise DIR`: makes an avatar's generator faster."""
 
 from __future__ import annotations
 
-import argparse
 import json
-import sys
 from pathlib import Path
 
 from lipcast_studio.optimise.choose import LARGEST_DIFFERENCE, choose
@@ -45,24 +43,3 @@ def optimise(folder: Path, *, exact: bool, overwrite: bool) -> str:
         f" half precision, twice that in full\nconvolutions taken apart: {taken_apart}; difference from the whole network:"
         f" {worst:.3g}\none thread here: {times}; {choice.figures['times_faster']}x"
     )
-
-
-def main(argv: list[str] | None = None) -> int:
-    """0: done; 1: refused, with the reason in one line; 2: wrong use."""
-    parser = argparse.ArgumentParser(prog="lipcast avatar optimise", description="Makes an avatar's generator faster.")
-    parser.add_argument("folder", type=Path, metavar="DIR", help="folder of an avatar package")
-    parser.add_argument("--overwrite", action="store_true", help="replace the networks an earlier run made")
-    parser.add_argument(
-        "--exact", action="store_true", help="the whole network's output to the bit: no convolution is taken apart"
-    )
-    args = parser.parse_args(argv)
-    try:
-        print(optimise(args.folder, exact=args.exact, overwrite=args.overwrite))
-    except (RefusedError, OSError) as error:
-        print(f"lipcast avatar optimise: {error}", file=sys.stderr)
-        return 1
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
