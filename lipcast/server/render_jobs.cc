@@ -346,6 +346,7 @@ void RenderJobs::MakeRoom(int64_t bytes) {
       if (oldest == jobs_.end() || job.order < oldest->second->order) oldest = item;
     }
     if (oldest == jobs_.end()) return;
+    oldest->second->file.reset();  // now: its runner may hold the job a moment longer
     jobs_.erase(oldest);
   }
 }
