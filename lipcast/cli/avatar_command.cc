@@ -54,7 +54,8 @@ int RunStudio(const std::vector<std::string>& arguments) {
 }  // namespace
 
 void AddAvatar(CLI::App& app, int& exit_code) {
-  CLI::App* command = app.add_subcommand("avatar", "Make avatars, make them faster, pack and list them (needs Python)");
+  CLI::App* command = app.add_subcommand(
+      "avatar", "Make avatars, make them faster, pack and list them (needs Python)");
   command->prefix_command();
   command->set_help_flag();  // its --help is lipcast_studio's
   command->callback([command, &exit_code] { exit_code = RunStudio(command->remaining()); });

@@ -13,9 +13,9 @@ struct AvatarCost {
   double jpeg_seconds_per_pixel = 0;  ///< of such a frame
 };
 
-/// Draws a few frames behind all live streams, before all renders, and takes the median of several runs, in work and
-/// not in time that passes: a machine that is busy just then is not taken for a slow one.
-/// Takes its time; not on a worker, not on the loop.
+/// Draws a few frames behind all live streams, before all renders, and takes the median of several
+/// runs, in work and not in time that passes: a machine that is busy just then is not taken for a
+/// slow one. Takes its time; not on a worker, not on the loop.
 Result<AvatarCost> ProbeAvatar(pipeline::Engine& engine,
                                const std::shared_ptr<const pipeline::LoadedAvatar>& avatar);
 

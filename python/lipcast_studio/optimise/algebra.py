@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import onnx
@@ -36,8 +37,8 @@ class _Place:
     conv: onnx.NodeProto
     concat: onnx.NodeProto
     resize: onnx.NodeProto | None
-    weight: np.ndarray  # [O, C, 1, 1]
-    bias: np.ndarray  # [O]
+    weight: np.ndarray[Any, Any]  # [O, C, 1, 1]
+    bias: np.ndarray[Any, Any]  # [O]
     picture_part: int  # which input of the concatenation the picture alone decides
     channels: list[int]  # of each input
 

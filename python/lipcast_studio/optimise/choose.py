@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import onnx
@@ -22,7 +23,7 @@ class Choice:
 
     parts: Split
     difference: float  # from the whole network
-    figures: dict[str, object]
+    figures: dict[str, Any]
 
 
 def interleaved_ms(calls: dict[str, object], rounds: int = ROUNDS) -> dict[str, float]:

@@ -25,7 +25,7 @@ def optimise(folder: Path, *, exact: bool, overwrite: bool) -> str:
     except RefusedError as error:
         raise RefusedError(f"{folder}: {package.model_name}: {error}") from None
     parts, worst = choice.parts, choice.difference
-    taken_apart = int(str(choice.figures["convolutions_taken_apart"]))
+    taken_apart: int = choice.figures["convolutions_taken_apart"]
     allowed = LARGEST_DIFFERENCE if taken_apart else 0.0
     if not worst <= allowed:
         raise RefusedError(f"{folder}: {package.model_name}: the parts differ from the whole by {worst:.3g}: want {allowed}")
@@ -36,7 +36,7 @@ def optimise(folder: Path, *, exact: bool, overwrite: bool) -> str:
     package.generator["split"] = {"image": IMAGE_FILE, "audio": AUDIO_FILE, "source_sha256": package.model_sha256}
     package.save()
     floats = sum(cut.floats for cut in parts.cuts)
-    times = ", ".join(f"{name} {ms} ms" for name, ms in dict(choice.figures["ms_a_frame_one_thread"]).items())
+    times = ", ".join(f"{name} {ms} ms" for name, ms in choice.figures["ms_a_frame_one_thread"].items())
     return (
         f"{IMAGE_FILE}: {parts.image_nodes} nodes, once for each avatar frame; {AUDIO_FILE}: {parts.audio_nodes} nodes,"
         f" for every drawn frame\nkept between them: {len(parts.cuts)} tensors, {2 * floats / 2**20:.2f} MiB a frame in"

@@ -268,7 +268,7 @@ def session_of(model: onnx.ModelProto, *, optimise: bool = True) -> ort.Inferenc
     return ort.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
 
 
-def random_inputs(model: onnx.ModelProto, batch: int, seed: int) -> dict[str, np.ndarray]:
+def random_inputs(model: onnx.ModelProto, batch: int, seed: int) -> dict[str, np.ndarray[Any, Any]]:
     """Noise 0..1 for the picture and 0..2 for the sound, by input name."""
     rng = np.random.default_rng(seed)
     picture, audio = find_inputs(model.graph)
