@@ -26,6 +26,10 @@ test: setup-test build ## every test: C++ units, Python reference, the real bina
 serve: build ## the live server with the demo avatar, until Ctrl-C
 	@build/release/bin/lipcast serve
 
+.PHONY: studio
+studio: setup-studio build ## what `lipcast avatar` needs: PyTorch and four Python packages in .deps/
+	@build/release/bin/lipcast avatar --help
+
 .PHONY: bench
 bench: setup-test build ## micro-benchmarks, then 500 frames stage by stage
 	@cmake --preset bench >/dev/null
@@ -57,12 +61,14 @@ coverage: setup-lint setup-test ## line coverage of lipcast/ by the C++ and end-
 clean: ## removes build/ and out/; what tools/setup fetched stays in .deps/
 	@rm -rf build out
 
-.PHONY: setup-build setup-test setup-lint setup-fuzz
+.PHONY: setup-build setup-studio setup-test setup-lint setup-fuzz
 setup-build:
 	@tools/setup build
+setup-studio:
+	@tools/setup build studio
 setup-test:
-	@tools/setup build test
+	@tools/setup build studio test
 setup-lint:
-	@tools/setup build test lint
+	@tools/setup build studio test lint
 setup-fuzz:
 	@tools/setup build fuzz

@@ -37,9 +37,18 @@ std::string StudioFolders() {
   return folders + LIPCAST_BUILD_PYTHON;
 }
 
-int RunStudio(const std::vector<std::string>& arguments) {
+/// LIPCAST_PYTHON, or what `make studio` set up beside the source tree, or the system's.
+std::string Interpreter() {
   const char* chosen = std::getenv("LIPCAST_PYTHON");
-  const std::string python = chosen != nullptr && *chosen != '\0' ? chosen : "python3";
+  if (chosen != nullptr && *chosen != '\0') return chosen;
+  const auto made =
+      std::filesystem::path(LIPCAST_BUILD_PYTHON).parent_path() / ".deps/python/bin/python";
+  std::error_code error;
+  return std::filesystem::exists(made, error) ? made.string() : "python3";
+}
+
+int RunStudio(const std::vector<std::string>& arguments) {
+  const std::string python = Interpreter();
   std::vector<std::string> words = {python, "-c", kBootstrap, StudioFolders()};
   words.insert(words.end(), arguments.begin(), arguments.end());
   std::vector<char*> argv;

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from .errors import EXIT_OUTPUT, EXIT_USAGE, StudioError
+from .errors import EXIT_OUTPUT, EXIT_UNAVAILABLE, EXIT_USAGE, StudioError
 
 
 class _Parser(argparse.ArgumentParser):
@@ -85,8 +85,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"lipcast: {error}", file=sys.stderr)
         return EXIT_OUTPUT
     except ModuleNotFoundError as error:
-        print(f"lipcast: Python package {error.name} is missing: pip install lipcast-studio", file=sys.stderr)
-        return 5
+        wanted = f"`make studio` in the source tree, or {sys.executable} -m pip install {Path(__file__).parents[1]}"
+        print(f"lipcast: {sys.executable}: Python package {error.name} is missing: {wanted}", file=sys.stderr)
+        return EXIT_UNAVAILABLE
     except KeyboardInterrupt:
         return 130
     return 0
