@@ -58,6 +58,7 @@ TEST(SpeechHost, SessionsAtFilePaceHaveABoundedNumberOfPlaces) {
   second = Status(Code::kCancelled, "enough");
   while (host.open_streams() > 1) std::this_thread::yield();
   EXPECT_TRUE(host.Open("1", FilePace()).ok());
+  while (host.open_streams() > 1) std::this_thread::yield();
   EXPECT_EQ(host.Open("nobody", FilePace()).status().code(), Code::kNotFound);
 }
 

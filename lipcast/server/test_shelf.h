@@ -7,6 +7,8 @@
 #include <filesystem>
 #include <functional>
 #include <memory>
+#include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -14,6 +16,26 @@
 #include "lipcast/server/avatar_registry.h"
 
 namespace lipcast::server {
+
+/// A generator that draws nothing.
+class FakeGenerator final : public generator::Generator {
+ public:
+  explicit FakeGenerator(const avatar::MouthLayout& layout) : layout_(layout) {}
+  const avatar::MouthLayout& layout() const override { return layout_; }
+  const generator::AudioContext& context() const override { return context_; }
+  inference::Provider provider() const override { return {}; }
+  int64_t preferred_batch() const override { return 1; }
+  Status Encode(int64_t, std::span<const float>, std::span<float>) const override { return {}; }
+  Status Generate(std::span<const int64_t>, std::span<const float>, std::span<const float>,
+                  std::span<float>) const override {
+    return {};
+  }
+  std::optional<generator::FeatureCache::Stats> feature_stats() const override { return {}; }
+
+ private:
+  const avatar::MouthLayout layout_;
+  const generator::AudioContext context_{};
+};
 
 /// Packages in a folder, and a loader that reads their pictures and has no networks.
 class Shelf {
@@ -35,11 +57,12 @@ class Shelf {
       ++loads;
       if (on_load) LC_RETURN_IF_ERROR(on_load(path));
       LC_ASSIGN_OR_RETURN(auto avatar, avatar::Avatar::Load(path, codecs.codecs(), {}));
-      LC_ASSIGN_OR_RETURN(auto compositor,
-                          imaging::MouthCompositor::Create(avatar->manifest().generator.mouth));
+      const avatar::MouthLayout& mouth = avatar->manifest().generator.mouth;
+      LC_ASSIGN_OR_RETURN(auto compositor, imaging::MouthCompositor::Create(mouth));
+      auto generator = std::make_shared<FakeGenerator>(mouth);
       return AvatarRegistry::Loaded(std::make_shared<pipeline::LoadedAvatar>(
-          pipeline::LoadedAvatar{std::move(avatar), nullptr, std::move(compositor), "fake",
-                                 std::make_unique<avatar::PictureCache>(1 << 20)}));
+          pipeline::LoadedAvatar{std::move(avatar), std::move(generator), std::move(compositor),
+                                 "fake", std::make_unique<avatar::PictureCache>(1 << 20)}));
     };
   }
 

@@ -21,7 +21,9 @@ namespace beast = boost::beast;
 using pipeline::Watchdog;
 
 std::unique_ptr<HttpServer> Serve(SpeechHost& host) {
+  static const auto uploads = *UploadFolder::Create();  // of all servers here
   HttpServerOptions options;
+  options.uploads = uploads.get();
   options.upgrades["/v1/speak"] = [&host](HttpSocket socket, UpgradeRequest request,
                                           std::shared_ptr<HttpGate> gate,
                                           const std::string& /*peer*/) {
