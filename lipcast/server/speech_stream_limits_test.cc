@@ -29,13 +29,13 @@ int64_t Dropped(const TestStand& stand, const std::string& reason) {
   return stand.metrics_.count("frames_dropped_total{reason=\"" + reason + "\"}");
 }
 
-#ifdef __SANITIZE_THREAD__
+#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
 constexpr bool kDrawsInTime = false;
 #else
 constexpr bool kDrawsInTime = true;
 #endif
 constexpr const char* kTooSlow =
-    "under the thread sanitizer large pictures are drawn later than they are due, and a late frame "
+    "under a sanitizer large pictures are drawn later than they are due, and a late frame "
     "has none";
 
 StreamOptions Sized(StreamOptions options, int width, int height) {
