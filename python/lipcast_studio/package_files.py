@@ -11,13 +11,14 @@ from typing import Any
 Box = tuple[int, int, int, int]
 
 
+def file_entry(data: bytes) -> dict[str, Any]:
+    """A file's line in the manifest."""
+    return {"sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)}
+
+
 def file_entries(folder: Path, names: Iterable[str]) -> dict[str, dict[str, Any]]:
     """The manifest's `files`: name -> sha256 and bytes."""
-    entries = {}
-    for name in names:
-        data = (folder / name).read_bytes()
-        entries[name] = {"sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)}
-    return entries
+    return {name: file_entry((folder / name).read_bytes()) for name in names}
 
 
 def write_boxes(folder: Path, boxes: Sequence[Box | None]) -> None:
@@ -26,10 +27,14 @@ def write_boxes(folder: Path, boxes: Sequence[Box | None]) -> None:
     (folder / "boxes.json").write_text(json.dumps(table) + "\n")
 
 
+def manifest_bytes(manifest: dict[str, Any]) -> bytes:
+    """What stands in avatar.json."""
+    return (json.dumps(manifest, indent=2, ensure_ascii=False) + "\n").encode("utf-8")
+
+
 def write_manifest(folder: Path, manifest: dict[str, Any]) -> None:
     """avatar.json."""
-    text = json.dumps(manifest, indent=2, ensure_ascii=False) + "\n"
-    (folder / "avatar.json").write_text(text, encoding="utf-8")
+    (folder / "avatar.json").write_bytes(manifest_bytes(manifest))
 
 
 def synctalk_generator(inner_px: int) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from typing import Any
 import onnx
 
 from lipcast_studio.optimise.split import RefusedError
+from lipcast_studio.package_files import file_entry, manifest_bytes
 
 MANIFEST = "avatar.json"
 
@@ -54,12 +55,11 @@ class Package:
     def add(self, name: str, data: bytes) -> None:
         """A file, listed with its size and hash."""
         self._written[name] = data
-        self.manifest["files"][name] = {"sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)}
+        self.manifest["files"][name] = file_entry(data)
 
     def save(self) -> None:
         """Each file appears whole, the manifest last: an interruption leaves the old package."""
-        text = json.dumps(self.manifest, indent=2, ensure_ascii=False) + "\n"
-        for name, data in [*self._written.items(), (MANIFEST, text.encode("utf-8"))]:
+        for name, data in [*self._written.items(), (MANIFEST, manifest_bytes(self.manifest))]:
             temporary = self.folder / f".{name}.{os.getpid()}"
             temporary.write_bytes(data)
             temporary.replace(self.folder / name)
