@@ -16,13 +16,14 @@ import struct
 import subprocess
 import sys
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import grpc
 import pytest
 from markers import avatars
-from websockets.exceptions import ConnectionClosed, WebSocketException
+from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
 from websockets.sync.client import connect
 
 from tests import lab
@@ -49,7 +50,9 @@ def abused(tmp_path_factory):
     avatars.make_avatar(folder / "small", name="small", model="M2", **options)
     compat = free_port()
     with serving(
-        *("--avatars", folder, "--compat-port", str(compat)), preload="small"
+        *("--avatars", folder, "--compat-port", str(compat)),
+        *("--set", "limits.opens_per_second=0"),
+        preload="small",
     ) as one:
         one.compat_port = compat
         yield one
@@ -82,7 +85,7 @@ def resident_mb(server):
 
 
 class GrpcClient:
-    """A session whose reader reads, reads slowly or does not read at all."""
+    """A session whose reader reads, reads slowly or does not read at all, if one is let in."""
 
     def __init__(self, server, wire, opening, pace):
         self.outbox = queue.Queue()
@@ -166,13 +169,16 @@ def walk(server, wire, seed, steps):
                     [(25, 1), (60, 1), (30000, 1001)]
                 )
                 kind = rng.choice([GrpcClient, SocketClient])
-                client, utterance = (
-                    kind(server, wire, messages.SpeakRequest(open=opening), pace),
-                    1,
-                )
+                request = messages.SpeakRequest(open=opening)
+                try:
+                    client, utterance = kind(server, wire, request, pace), 1
+                except InvalidStatus as refused:  # as RESOURCE_EXHAUSTED of gRPC
+                    assert refused.response.status_code == 429
                 continue
             what = rng.random()
-            if what < 0.60:
+            if what < 0.10:
+                time.sleep(rng.random() * 0.3)  # frames are drawn meanwhile
+            elif what < 0.60:
                 piece = audio[: rng.randrange(20000)]
                 chunk = messages.AudioChunk(utterance=utterance, data=piece)
                 client.send(messages.SpeakRequest(audio=chunk))
@@ -199,13 +205,16 @@ def walk(server, wire, seed, steps):
 def test_a_random_walk_of_eight_clients(abused, wire):
     """Cases 45 and 53: speaking, clearing, ending, leaving, at any moment and in any order."""
     serves(abused, wire)
-    before = resident_mb(abused)
+    before, frames_before = resident_mb(abused), abused.metric("frames_total")
     with ThreadPoolExecutor(8) as pool:
         walks = [pool.submit(walk, abused, wire, seed, STEPS // 8) for seed in range(8)]
         for one in walks:
             one.result()
     serves(abused, wire)
     assert resident_mb(abused) < before + (1000 if SANITIZED else 200)
+    frames = abused.metric("frames_total") - frames_before
+    assert frames > STEPS / 10, "the walk drew next to nothing"
+    print(f"{frames:.0f} frames in {STEPS} steps")
 
 
 def test_memory_does_not_grow_with_sessions(abused, wire):
