@@ -29,6 +29,12 @@ export function failureMessage({ failure, reason, retrySeconds }) {
   }
 }
 
+/** Of a link that speaks: what it will say, and the button that the browser wants for sound. */
+export function linkMessage({ text, audio }) {
+  const what = text ? `“${text}”` : `The sound ${decodeURIComponent(audio.pathname)}`;
+  return { title: "Ready to speak", text: what, wants: "start" };
+}
+
 export function soundFileMessage(name) {
   return `“${name}” cannot be played by this browser. WAV, MP3, Ogg, FLAC and M4A usually can; is the file whole?`;
 }

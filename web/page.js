@@ -1,13 +1,15 @@
 import "./avatar_element.js";
+import { linkOf, soundOf } from "./deep_link.js";
 import { Figures } from "./figures.js";
-import { failureMessage, jpegHint, microphoneMessage, noSession, picturesNote, soundFileMessage }
+import { failureMessage, jpegHint, linkMessage, microphoneMessage, noSession, picturesNote, soundFileMessage }
   from "./messages.js";
 import { headersOf } from "./session.js";
 
 const $ = (id) => document.getElementById(id);
 const avatar = $("avatar");
 const welcome = $("hint").textContent;
-const page = { opened: null, failed: null, said: 0, capacity: null };
+const link = linkOf(document.location.href);
+const page = { linked: link.text || link.audio, opened: null, failed: null, said: 0, capacity: null };
 
 // ---- what the page says
 
@@ -27,6 +29,7 @@ function showNotice(message) {
   $("notice-title").textContent = message.title;
   $("notice-text").textContent = message.text;
   $("token-form").hidden = message.wants !== "token";
+  $("start").hidden = message.wants !== "start";
   if (message.wants === "token") $("token").focus();
 }
 
@@ -44,7 +47,7 @@ avatar.addEventListener("opened", ({ detail }) => {
   page.opened = detail;
   page.failed = null;
   page.said = 0;
-  showNotice(null);
+  showNotice(page.linked ? linkMessage(link) : null);
   showState();
   document.body.style.setProperty("--shape", `${detail.width} / ${detail.height}`);
   if (avatar.pictures === "jpeg") say(jpegHint);
@@ -79,6 +82,8 @@ function keepForFilm(sound, name) {
 }
 
 async function speak(source, failure) {
+  if (page.linked && !page.failed) showNotice(null);
+  page.linked = null; // whatever is spoken first, the link has had its turn
   showMicrophone(false);
   try {
     page.said = await (typeof source === "string" ? avatar.say(source) : avatar.speak(source));
@@ -108,10 +113,14 @@ $("say-form").addEventListener("submit", async (event) => {
   const text = $("text").value.trim();
   if (!text) return;
   $("say").disabled = true;
-  if (await speak(text, (error) => `The text could not be spoken: ${error.message}`)) say(welcome);
+  await speakText(text);
   $("say").disabled = false;
   $("text").select();
 });
+
+async function speakText(text) {
+  if (await speak(text, (error) => `The text could not be spoken: ${error.message}`)) say(welcome);
+}
 
 /** The same sound as an MP4, made by the server as fast as it can and then downloaded. */
 async function saveFilm({ sound, name }) {
@@ -148,6 +157,23 @@ $("film").addEventListener("click", async () => {
   }
   $("film").disabled = false;
   $("film").querySelector("span").textContent = "Save as a film";
+});
+
+// What the link asks for is spoken once the person presses Start: browsers give no sound before.
+$("start").addEventListener("click", async () => {
+  page.linked = null;
+  showNotice(null);
+  $("file").focus();
+  if (link.text) {
+    $("text").value = link.text;
+    await speakText(link.text);
+    return;
+  }
+  try {
+    await playFile(await soundOf(link.audio));
+  } catch (error) {
+    say(`The sound of this link could not be had: ${error.message}.`, true);
+  }
 });
 
 async function offerText() {
@@ -328,10 +354,10 @@ new Figures({
 
 // ---- go
 
-const asked = new URLSearchParams(location.search).get("avatar");
 const token = sessionStorage.getItem("lipcast-token");
 if (token) avatar.setAttribute("token", token);
-if (asked) choose(asked);
+if (link.problem) say(link.problem, true);
+if (link.avatar) choose(link.avatar);
 while (!(await showAvatars())) {
   // The session says why, if the server does; an avatar of some name makes it ask.
   if (!avatar.getAttribute("avatar")) choose("demo");

@@ -47,7 +47,7 @@ std::vector<HttpRoute> WebPageRoutes() {
   };
   HttpRoute page{"GET", "/",
                  AnswerAtOnce([named](const HttpCall& call) { return named("index.html", call); })};
-  page.query = {"avatar"};
+  page.query = {"avatar", "say", "audio"};  // deep_link.js reads them
   HttpRoute files{"GET", "/app/{file}", AnswerAtOnce([named](const HttpCall& call) {
                     return named(call.path.at("file"), call);
                   })};
