@@ -1,11 +1,15 @@
 """What the page does beyond speaking: links that speak."""
 
 import json
+import os
+import shutil
+import subprocess
 import urllib.request
 from urllib.parse import quote
 
 import pytest
 
+from tests import lab
 from tests.browser import Page, chromium
 from tests.served import SPEECH, serving, wait_until
 
@@ -90,3 +94,41 @@ def test_a_link_that_cannot_be_followed_says_why(page, served, query, wanted):
     assert page.wait(f"{HINT}.includes({wanted!r})"), page.run(HINT)
     assert page.run(NOTICE) == ""  # the page is there all the same
     assert page.console == []
+
+
+def shell(line, folder):
+    """Runs a line that the page showed, as a person who has lipcast on the PATH would."""
+    path = f"{lab.BINARY.parent}:{os.environ['PATH']}"
+    return subprocess.run(
+        ["sh", "-ec", line],
+        cwd=folder,
+        env=os.environ | {"PATH": path},
+        check=True,
+        capture_output=True,
+        text=True,
+        timeout=90,
+    )
+
+
+def test_the_lines_shown_do_what_was_done_to_a_file(page, served, tmp_path):
+    name = "-it's $HOME.wav"  # a shell would take it apart
+    shutil.copy(SPEECH, tmp_path / name)
+    go(page, served, "avatar=demo")
+    page.click("h1")
+    page.choose("#file", tmp_path / name)
+    assert page.wait(SPEAKING), page.run(HINT)
+    lines = "document.getElementById('program-%s').textContent"
+    job = json.loads(shell(page.run(lines % "curl"), tmp_path).stdout)
+    assert job["avatar"] == "demo"
+    shell(page.run(lines % "render"), tmp_path)
+    assert (tmp_path / "film.mp4").read_bytes()[4:8] == b"ftyp"
+
+
+def test_the_lines_shown_do_what_was_done_with_a_text(page, served, tmp_path):
+    go(page, served, "avatar=demo&say=" + quote("It's one."))
+    page.click("#start")
+    assert page.wait(SPEAKING), page.run(HINT)
+    line = "document.getElementById('program-render').textContent"
+    assert page.wait(f"{line}.includes('v1/say')")
+    shell(page.run(line), tmp_path)
+    assert (tmp_path / "film.mp4").read_bytes()[4:8] == b"ftyp"

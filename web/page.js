@@ -3,6 +3,7 @@ import { linkOf, soundOf } from "./deep_link.js";
 import { Figures } from "./figures.js";
 import { failureMessage, jpegHint, linkMessage, microphoneMessage, noSession, picturesNote, soundFileMessage }
   from "./messages.js";
+import { programLines } from "./programs.js";
 import { headersOf } from "./session.js";
 
 const $ = (id) => document.getElementById(id);
@@ -100,6 +101,8 @@ async function playFile(file) {
   say(`Reading “${file.name}”…`);
   if (!(await speak(file, () => soundFileMessage(file.name)))) return;
   say(`Speaking “${file.name}”.`);
+  page.done = { sound: file.name };
+  showPrograms();
   keepForFilm(file, file.name.replace(/\.[^.]*$/, ""));
 }
 
@@ -119,7 +122,11 @@ $("say-form").addEventListener("submit", async (event) => {
 });
 
 async function speakText(text) {
-  if (await speak(text, (error) => `The text could not be spoken: ${error.message}`)) say(welcome);
+  if (await speak(text, (error) => `The text could not be spoken: ${error.message}`)) {
+    say(welcome);
+    page.done = { text };
+    showPrograms();
+  }
 }
 
 /** The same sound as an MP4, made by the server as fast as it can and then downloaded. */
@@ -257,14 +264,31 @@ async function listAvatars() {
   return (await answer.json()).avatars;
 }
 
+/** What was done last, as lines for a program. */
+function showPrograms() {
+  const lines = programLines({
+    base: server.href, avatar: avatar.getAttribute("avatar"), token: avatar.hasAttribute("token"),
+    sound: page.done.sound ?? null, text: page.done.text ?? null,
+  });
+  for (const [name, line] of Object.entries(lines)) $(`program-${name}`).textContent = line;
+}
+
+for (const button of document.querySelectorAll("button[data-copies]")) {
+  button.addEventListener("click", async () => {
+    const { textContent } = $(button.dataset.copies);
+    const copied = await navigator.clipboard?.writeText(textContent).then(() => true, () => false);
+    if (!copied) getSelection().selectAllChildren($(button.dataset.copies));
+    button.textContent = copied ? "Copied" : "Selected";
+    setTimeout(() => { button.textContent = "Copy"; }, 2000);
+  });
+}
+
 function choose(name) {
   avatar.setAttribute("avatar", name);
   page.opened = null;
   setStatus("wait", "Connecting…");
-  const base = server.href;
-  $("program-render").textContent = `lipcast render --avatar ${name} speech.wav -o film.mp4`;
-  $("program-curl").textContent = `curl --data-binary @speech.wav '${base}v1/renders?avatar=${encodeURIComponent(name)}'`;
-  $("program-element").textContent = `<script type="module" src="${base}app/avatar_element.js"></script>\n<lipcast-avatar server="${base}" avatar="${name}"></lipcast-avatar>`;
+  page.done = {};
+  showPrograms();
 }
 
 async function pictureOf(name) {
