@@ -132,3 +132,20 @@ def test_the_lines_shown_do_what_was_done_with_a_text(page, served, tmp_path):
     assert page.wait(f"{line}.includes('v1/say')")
     shell(page.run(line), tmp_path)
     assert (tmp_path / "film.mp4").read_bytes()[4:8] == b"ftyp"
+
+
+def test_serve_prints_a_link_that_speaks(page):
+    with serving("--demo-url") as server:
+        line = server.process.stdout.readline()  # after that of the avatar
+        assert line.startswith(f"demo  http://127.0.0.1:{server.http_port}/?say="), line
+        page.go(line.split()[1])
+        assert page.wait(READY), page.run(NOTICE)
+        page.click("#start")
+        assert page.wait(SPEAKING), page.run(HINT)
+
+
+def test_serve_prints_no_link_that_cannot_speak():
+    command = [lab.BINARY, "serve", "--demo-url", "--set", "say.command=[]"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=20)
+    assert (done.returncode, done.stdout) == (5, "")
+    assert "--demo-url: say.command: no program that speaks text" in done.stderr

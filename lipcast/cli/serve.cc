@@ -22,6 +22,7 @@
 #include "lipcast/server/server.h"
 #include "lipcast/server/server_config.h"
 #include "lipcast/server/stream_log_sink.h"
+#include "lipcast/server/text_to_speech.h"
 
 extern char** environ;
 
@@ -53,7 +54,7 @@ struct ServeArgs {
   std::string config;
   std::vector<std::string> sets;
   std::string values[std::size(kFlags)];
-  bool insecure = false, print_config = false, check_config = false;
+  bool insecure = false, print_config = false, check_config = false, demo_url = false;
 };
 
 volatile std::sig_atomic_t reload_asked = 0;
@@ -128,6 +129,17 @@ void Reload(const server::ConfigSources& sources, server::Server& server,
   log.Log(LogLevel::kInfo, "config_reloaded", {});
 }
 
+/// A link to the page that says a sentence: web/deep_link.js. Every address is on this machine,
+/// too.
+std::string DemoUrl(const server::ServerConfig& config, int port) {
+  const bool any = config.host == "0.0.0.0" || config.host == "::";
+  const std::string host = any                                          ? "localhost"
+                           : config.host.find(':') != std::string::npos ? "[" + config.host + "]"
+                                                                        : config.host;
+  return fmt::format("{}://{}:{}/?say=Good%20morning%2C%20and%20welcome%20to%20lipcast.",
+                     config.tls_certificate.empty() ? "http" : "https", host, port);
+}
+
 int Serve(const ServeArgs& args) {
   // Before all else: one that comes while avatars load is answered after, instead of the end.
   std::signal(SIGHUP, [](int) { reload_asked = 1; });
@@ -145,6 +157,11 @@ int Serve(const ServeArgs& args) {
     for (const std::string& warning : secrets->warnings) fmt::print("warning: {}\n", warning);
     fmt::print("the configuration is good\n");
     return kExitOk;
+  }
+
+  if (args.demo_url && !server::SayProgramOf(config->say_command)) {
+    return Fail(kExitUnavailable,
+                Status(Code::kUnavailable, "--demo-url: say.command: no program that speaks text"));
   }
 
   AllowManyConnections();
@@ -201,6 +218,7 @@ int Serve(const ServeArgs& args) {
   auto server = server::Server::Start(*config, parts);
   if (!server.ok()) return Fail(InputExit(server.status()), server.status());
   fmt::print("{}", (*server)->Greeting());
+  if (args.demo_url) fmt::print("demo  {}\n", DemoUrl(*config, (*server)->http_port()));
   std::fflush(stdout);
   NotifySystemd("READY=1");
 
@@ -239,6 +257,7 @@ void AddServe(CLI::App& app, int& exit_code) {
       ->add_option("--set", args->sets,
                    "KEY=VALUE of any key of the configuration, again and again")
       ->allow_extra_args(false);
+  serve->add_flag("--demo-url", args->demo_url, "Print a link to the page that says a sentence");
   serve->add_flag("--print-config", args->print_config, "Print the whole configuration and end");
   serve->add_flag("--check-config", args->check_config,
                   "Check the configuration, its tokens and certificates, and end");
