@@ -145,7 +145,7 @@ def test_serve_prints_a_link_that_speaks(page):
 
 
 def test_serve_prints_no_link_that_cannot_speak():
-    command = [lab.BINARY, "serve", "--demo-url", "--set", "say.command=[]"]
+    command = [lab.BINARY, "serve", "--demo-url", "--set", "say.command="]
     done = subprocess.run(command, capture_output=True, text=True, timeout=20)
     assert (done.returncode, done.stdout) == (5, "")
     assert "--demo-url: say.command: no program that speaks text" in done.stderr

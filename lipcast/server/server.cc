@@ -23,8 +23,10 @@
 #include "lipcast/server/grpc_request_counter.h"
 #include "lipcast/server/grpc_speech_service.h"
 #include "lipcast/server/http_server.h"
+#include "lipcast/server/recent_log.h"
 #include "lipcast/server/rest_api.h"
 #include "lipcast/server/rest_live_sessions.h"
+#include "lipcast/server/rest_log.h"
 #include "lipcast/server/rest_renders.h"
 #include "lipcast/server/rest_say.h"
 #include "lipcast/server/rest_sessions.h"
@@ -79,15 +81,16 @@ AccessControl::Limits AccessLimitsOf(const ServerConfig& config) {
 struct Server::State {
   State(const ServerConfig& settings, const ServerParts& given)
       : config(settings),
+        recent(*given.log),
         parts(given),
         registry(
             RegistryOptionsOf(settings, given, health),
             [engine = given.engine](const std::filesystem::path& path) {
               return engine->LoadAvatar(path);
             },
-            *given.clock, *given.log, *given.metrics),
+            *given.clock, recent, *given.metrics),
         admission({given.engine->workers(), settings.max_sessions}, *given.metrics),
-        host({given.engine, &registry, &admission, given.metrics, given.log, given.clock,
+        host({given.engine, &registry, &admission, given.metrics, &recent, given.clock,
               std::chrono::seconds(settings.max_session_seconds),
               std::chrono::seconds(settings.max_idle_seconds), given.trace,
               settings.max_file_sessions, settings.max_message_bytes}),
@@ -97,12 +100,15 @@ struct Server::State {
         compat(host, {settings.jpeg_quality, settings.compat_frames == "raw", settings.max_avatars,
                       settings.queued_jobs, settings.provider == "cuda" ? settings.device : -1}),
         facts{given.version, given.backend, given.h264_encoder, given.clock->Now()},
-        info(host, facts) {}
+        info(host, facts) {
+    parts.log = &recent;
+  }
 
   void Sample();
 
   ServerConfig config;
-  ServerParts parts;
+  RecentLog recent;
+  ServerParts parts;  // its log is `recent`
   GrpcAvatarHealth health;
   AvatarRegistry registry;
   Admission admission;
@@ -188,13 +194,13 @@ Result<std::unique_ptr<Server>> Server::Start(const ServerConfig& config,
   auto state = std::make_unique<State>(config, parts);
   state->access.SetTokens(std::move(secrets.tokens));
   for (const std::string& warning : secrets.warnings) {
-    parts.log->Log(LogLevel::kWarning, "security", {{"what", warning}});
+    state->recent.Log(LogLevel::kWarning, "security", {{"what", warning}});
   }
   parts.metrics->Announce();
-  LC_ASSIGN_OR_RETURN(
-      state->jobs,
-      RenderJobs::Create(RenderOptionsOf(config, parts.engine->workers()),
-                         {parts.engine, &state->registry, parts.metrics, parts.log, parts.clock}));
+  LC_ASSIGN_OR_RETURN(state->jobs,
+                      RenderJobs::Create(RenderOptionsOf(config, parts.engine->workers()),
+                                         {parts.engine, &state->registry, parts.metrics,
+                                          &state->recent, parts.clock}));
   state->renders = {&state->host, state->jobs.get(), &state->jobs->folder(),
                     static_cast<uint64_t>(config.max_upload_bytes), config.jpeg_quality};
   for (const std::string& name : config.preload) {
@@ -269,6 +275,7 @@ Result<std::unique_ptr<Server>> Server::Start(const ServerConfig& config,
   LC_RETURN_IF_ERROR(http.router.Add(AvatarRoutes(state->host, state->facts)));
   LC_RETURN_IF_ERROR(http.router.Add(RenderRoutes(*state->jobs, state->host.slow())));
   LC_RETURN_IF_ERROR(http.router.Add(SessionRoutes(state->host)));
+  LC_RETURN_IF_ERROR(http.router.Add(LogRoutes(state->recent)));
   LC_RETURN_IF_ERROR(http.router.Add(LiveSessionRoutes(state->host, config.jpeg_quality)));
   http.upgrades["/v1/speak"] = [raw = state.get()](HttpSocket socket, UpgradeRequest request,
                                                    std::shared_ptr<HttpGate> gate,
@@ -325,7 +332,7 @@ std::string Server::Greeting() const {
   const State& state = *state_;
   const bool secure = !state.config.tls_certificate.empty();
   std::string text = fmt::format(
-      "grpc  {}:{}{}\nhttp  {}://{}:{}/ is the page; /healthz /readyz /metrics /openapi.json, REST "
+      "grpc  {}:{}{}\nhttp  {}://{}:{}/ is the page, /status the operator's; /healthz /readyz /metrics /openapi.json, REST "
       "/v1/info /v1/avatars /v1/sessions /v1/renders /v1/session-tokens, WebSocket /v1/speak\n",
       HostInAddress(state.config.host), grpc_port(), secure ? " (TLS)" : "",
       secure ? "https" : "http", HostInAddress(state.config.host), http_port());

@@ -48,11 +48,14 @@ std::vector<HttpRoute> WebPageRoutes() {
   HttpRoute page{"GET", "/",
                  AnswerAtOnce([named](const HttpCall& call) { return named("index.html", call); })};
   page.query = {"avatar", "say", "audio"};  // deep_link.js reads them
+  HttpRoute status{"GET", "/status", AnswerAtOnce([named](const HttpCall& call) {
+                     return named("status.html", call);
+                   })};
   HttpRoute files{"GET", "/app/{file}", AnswerAtOnce([named](const HttpCall& call) {
                     return named(call.path.at("file"), call);
                   })};
-  page.open = files.open = true;
-  return {std::move(page), std::move(files)};
+  page.open = status.open = files.open = true;
+  return {std::move(page), std::move(status), std::move(files)};
 }
 
 }  // namespace lipcast::server
