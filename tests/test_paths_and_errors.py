@@ -321,11 +321,20 @@ def test_exit_codes_tell_what_was_wrong(
 
 
 @pytest.mark.parametrize("ending", ["mp4", "mkv"])
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    "numbers",
+    [
+        (signal.SIGINT,),
+        (signal.SIGTERM,),
+        (signal.SIGINT,) * 2,
+        (signal.SIGTERM, signal.SIGINT),
+    ],
+)
 def test_an_interrupt_leaves_a_playable_file(
-    ending: str, number: signal.Signals, tiny: Path, tmp_path: Path
+    ending: str, numbers: tuple[signal.Signals, ...], tiny: Path, tmp_path: Path
 ) -> None:
-    """Design: SIGINT finishes the file properly. The signal comes after 100 frames were made."""
+    """Design: SIGINT finishes the file properly. The signal comes after 100 frames were made; `timeout`
+    sends it twice, to the process and to its group."""
     wav = lab.write_wav(tmp_path / "a.wav", np.tile(lab.speech_like(30), 60))
     out, pipe = tmp_path / f"out.{ending}", tmp_path / "hashes"
     os.mkfifo(pipe)
@@ -346,7 +355,8 @@ def test_an_interrupt_leaves_a_playable_file(
     with pipe.open("rb") as lines:
         seen = sum(1 for _, line in zip(range(100), lines, strict=False))
         assert seen == 100
-        process.send_signal(number)
+        for number in numbers:
+            process.send_signal(number)
         seen += sum(1 for _ in lines)
     _, error = process.communicate(timeout=60)
     assert process.returncode == 130, error.decode()

@@ -183,6 +183,24 @@ def test_sigterm_drains_and_ends_with_0(wire):
         assert server.process.wait(timeout=30) == 0
 
 
+def test_two_signals_at_once_drain_and_a_later_one_ends_at_once(wire):
+    messages, services = wire
+    held = queue.SimpleQueue()  # never answers again: the session stays open
+    held.put(messages.SpeakRequest(open=messages.OpenSession(avatar="demo")))
+    with serving() as server:
+        call = services.SpeechStub(server.channel).Speak(iter(held.get, None))
+        assert next(call).WhichOneof("event") == "opened"
+        for number in (signal.SIGTERM, signal.SIGINT):
+            server.process.send_signal(number)
+        assert wait_until(lambda: server.page("/readyz")[0] == 503)
+        with pytest.raises(subprocess.TimeoutExpired):
+            server.process.wait(timeout=0.7)  # later than half a second: another wish
+        server.process.send_signal(signal.SIGTERM)
+        assert server.process.wait(timeout=10) == 130
+        held.put(None)
+        assert "ended at once" in server.process.stderr.read()
+
+
 def test_a_client_that_is_killed_and_garbage_on_both_ports_harm_nobody(server, wire):
     for port in (server.grpc_port, server.http_port):
         for junk in (

@@ -7,17 +7,40 @@
 #include <atomic>
 #include <cerrno>
 #include <csignal>
+#include <cstdint>
+#include <ctime>
+#include <string_view>
 
 namespace lipcast::cli {
 namespace {
 
 // A signal handler can reach nothing but globals: the one place that has any.
-std::atomic<int> g_signals{0};
+std::atomic<int64_t> g_first_ms{0};  // since the machine started; 0: none came yet
 int g_pipe[2] = {-1, -1};
 
+/// `timeout` and some shells tell a process and its group: two signals for one wish.
+constexpr int64_t kOneWishMs = 500;
+constexpr std::string_view kEndedAtOnce =
+    "lipcast: ended at once; an unfinished file (.lipcast-*.part) may lie beside the output\n";
+
+int64_t NowMs() {
+  timespec now = {};
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return int64_t{now.tv_sec} * 1000 + now.tv_nsec / 1'000'000 + 1;
+}
+
 void OnSignal(int) {
-  if (g_signals.fetch_add(1) > 0) _exit(130);
-  StopWaiting();
+  const int error = errno;  // whoever was interrupted may be about to read it
+  int64_t first = 0;
+  const int64_t now = NowMs();
+  if (g_first_ms.compare_exchange_strong(first, now)) {
+    StopWaiting();
+  } else if (now - first >= kOneWishMs) {
+    [[maybe_unused]] const ssize_t told =
+        write(STDERR_FILENO, kEndedAtOnce.data(), kEndedAtOnce.size());
+    _exit(130);
+  }
+  errno = error;
 }
 
 }  // namespace
@@ -32,7 +55,7 @@ void CatchInterrupts() {
   signal(SIGPIPE, SIG_IGN);
 }
 
-bool Interrupted() { return g_signals.load() > 0; }
+bool Interrupted() { return g_first_ms.load() != 0; }
 
 void StopWaiting() {
   const char byte = 0;

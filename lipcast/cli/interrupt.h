@@ -2,7 +2,8 @@
 
 namespace lipcast::cli {
 
-/// SIGINT and SIGTERM ask for an end; a second one ends at once. Installed once, by main.
+/// SIGINT and SIGTERM ask for an end; a second one ends at once, unless it comes within half a
+/// second: `timeout` and some shells send two for one wish. Installed once, by main.
 void CatchInterrupts();
 bool Interrupted();
 
