@@ -67,8 +67,9 @@ class LibavFragmentedMp4 final : public FragmentedMp4 {
                                                 std::to_string(last_index_) +
                                                 ": want indices that grow");
     }
+    if (newest_) LC_RETURN_IF_ERROR(failed_ = Mux(index - last_index_));
     last_index_ = index;
-    return failed_ = Mux(index, access_unit, key_frame);
+    return failed_ = Keep(index, access_unit, key_frame);
   }
 
   Status AddSound(std::span<const std::byte> pcm) override {
@@ -89,6 +90,7 @@ class LibavFragmentedMp4 final : public FragmentedMp4 {
   Result<std::vector<uint8_t>> Finish() override {
     LC_RETURN_IF_ERROR(failed_);
     if (audio_) failed_ = audio_->Flush();
+    if (failed_.ok() && newest_) failed_ = Mux(1);
     auto fragment = TakeFragment();
     if (failed_.ok()) failed_ = Status(Code::kFailedPrecondition, "the MP4 is finished already");
     return fragment;
@@ -135,7 +137,7 @@ class LibavFragmentedMp4 final : public FragmentedMp4 {
     return out;
   }
 
-  /// A gap before a fragment is kept; without the flag libav would close it.
+  /// A fragment begins at its first picture's time, also where that is not 0: a reader may join.
   Status NextFragment() {
     const int error = av_opt_set(muxer_->priv_data, "movflags", "+frag_discont", 0);
     return error < 0 ? LibavStatus(error, "frag_discont") : Status();
@@ -150,15 +152,22 @@ class LibavFragmentedMp4 final : public FragmentedMp4 {
     return TakeBytes();
   }
 
-  Status Mux(int64_t index, std::span<const uint8_t> access_unit, bool key_frame) {
+  Status Keep(int64_t index, std::span<const uint8_t> access_unit, bool key_frame) {
     PacketPtr packet(av_packet_alloc());
     if (!packet || av_new_packet(packet.get(), static_cast<int>(access_unit.size())) < 0) {
       return Status(Code::kResourceExhausted, "no memory for a video packet");
     }
     std::memcpy(packet->data, access_unit.data(), access_unit.size());
     packet->pts = packet->dts = index;
-    packet->duration = 1;
     if (key_frame) packet->flags |= AV_PKT_FLAG_KEY;
+    newest_ = std::move(packet);
+    return {};
+  }
+
+  /// The newest picture, which stands for that many frames.
+  Status Mux(int64_t frames) {
+    const PacketPtr packet = std::move(newest_);
+    packet->duration = frames;
     av_packet_rescale_ts(packet.get(), time_base_, muxer_->streams[0]->time_base);
     ClearLibavLog();
     const int error = av_interleaved_write_frame(muxer_.get(), packet.get());
@@ -171,6 +180,7 @@ class LibavFragmentedMp4 final : public FragmentedMp4 {
   std::vector<uint8_t> init_segment_;
   std::string mime_type_;
   std::vector<std::string> notes_;
+  PacketPtr newest_;  // until it is known how long it stands
   int64_t last_index_ = -1;
   Status failed_;
 };

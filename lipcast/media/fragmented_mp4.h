@@ -25,8 +25,9 @@ struct FragmentedMp4Options {
 /// (ftyp, moov) and fragments (moof, mdat) out. The bytes, one after the other, are a file; a
 /// browser takes them by HTTP or by MediaSource.
 /// Times:  picture i at i / fps, sample n at n / rate, both from 0: in sync to the sample. AAC
-///         comes in blocks of 1024, so a fragment's sound ends up to two blocks before its
-///         pictures.
+///         comes in blocks of 1024, so a fragment's sound ends up to two blocks before the newest
+///         picture. A picture stands until the next one, so that the track has no hole, at which
+///         MediaSource would wait for ever: it goes out once the next one is there.
 /// Sound:  AAC-LC. A rate AAC lacks is resampled; notes() says so.
 /// Thread: one caller at a time.
 class FragmentedMp4 {
@@ -46,9 +47,11 @@ class FragmentedMp4 {
                             bool key_frame) = 0;
   /// PCM in Options::audio, pieces of any size, from time 0 without a gap.
   virtual Status AddSound(std::span<const std::byte> pcm) = 0;
-  /// What was added since the last fragment, as one more; empty where that is nothing yet.
+  /// What was added since the last fragment but the newest picture, as one more; empty where that
+  /// is nothing yet.
   virtual Result<std::vector<uint8_t>> TakeFragment() = 0;
-  /// The last fragment, with the sound that still waited for a whole block. Nothing comes after it.
+  /// The last fragment, with the newest picture and the sound that still waited for a whole block.
+  /// Nothing comes after it.
   virtual Result<std::vector<uint8_t>> Finish() = 0;
 };
 

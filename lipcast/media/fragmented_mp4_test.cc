@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
+#include <optional>
 #include <sstream>
 
 #include "lipcast/media/h264_encoder.h"
@@ -74,7 +76,7 @@ Made Make(const Film& film, int frames, const Shown& shown) {
       const auto from = static_cast<size_t>(sample(i)), to = static_cast<size_t>(sample(i + 1));
       EXPECT_TRUE((*mp4)->AddSound(std::span(tone).subspan(from * size, (to - from) * size)).ok());
     }
-    if (i % film.frames_a_fragment == film.frames_a_fragment - 1) keep((*mp4)->TakeFragment());
+    if (i > 0 && i % film.frames_a_fragment == 0) keep((*mp4)->TakeFragment());
   }
   keep((*mp4)->Finish());
   made.notes = (*mp4)->notes();
@@ -110,6 +112,43 @@ std::vector<std::string> BoxesOf(const Bytes& bytes) {
   }
   EXPECT_EQ(at, bytes.size());
   return names;
+}
+
+struct TickSpan {
+  uint64_t from = 0, to = 0;
+};
+
+/// From where to where the pictures (track 1) of a fragment stand, in ticks: ISO 14496-12, 8.8.
+std::optional<TickSpan> PicturesOf(const Bytes& fragment) {
+  const auto number = [&](size_t at, size_t bytes) {
+    uint64_t value = 0;
+    for (size_t i = 0; i < bytes; ++i) value = value << 8 | fragment.at(at + i);
+    return value;
+  };
+  std::optional<TickSpan> span;
+  uint64_t track = 0, usual = 0;
+  const std::function<void(size_t, size_t)> read = [&](size_t at, size_t end) {
+    for (size_t size = 0; at + 8 <= end; at += size) {
+      size = number(at, 4);
+      const std::string name(fragment.begin() + static_cast<ptrdiff_t>(at + 4),
+                             fragment.begin() + static_cast<ptrdiff_t>(at + 8));
+      const uint64_t flags = number(at + 8, 4);
+      if (name == "moof" || name == "traf") read(at + 8, at + size);
+      if (name == "tfhd") {
+        track = number(at + 12, 4);
+        usual = flags & 8 ? number(at + 16, 4) : 0;
+      }
+      if (name == "tfdt" && track == 1) span = TickSpan{number(at + 12, 8), number(at + 12, 8)};
+      if (name != "trun" || track != 1) continue;
+      size_t entry = at + 16 + (flags & 1 ? 4 : 0) + (flags & 4 ? 4 : 0);
+      for (uint64_t i = 0; i < number(at + 12, 4); ++i) {
+        span->to += flags & 0x100 ? number(entry, 4) : usual;
+        for (const uint64_t field : {0x100, 0x200, 0x400, 0x800}) entry += flags & field ? 4 : 0;
+      }
+    }
+  };
+  read(0, fragment.size());
+  return span;
 }
 
 TEST(FragmentedMp4, IsAnInitSegmentAndFragmentsOfWholeBoxes) {
@@ -174,7 +213,7 @@ TEST(FragmentedMp4, ItsSoundIsTheSourcesFromTheSameZero) {
   }
 }
 
-TEST(FragmentedMp4, KeepsGapsBetweenPicturesInsideAFragmentAndBetweenThem) {
+TEST(FragmentedMp4, APictureStandsUntilTheNextOneInsideAFragmentAndBetweenThem) {
   const test::TempFolder folder;
   const auto shown = [](int i) { return i < 3 || i == 4 || (i > 12 && i != 20); };
   for (const bool sound : {false, true}) {
@@ -187,6 +226,15 @@ TEST(FragmentedMp4, KeepsGapsBetweenPicturesInsideAFragmentAndBetweenThem) {
       if (shown(i)) wanted.push_back(i * scale / 25);
     }
     EXPECT_EQ(PacketTimes(folder / "x.mp4", "v:0"), wanted);
+    const Made made = Make(film, 30, shown);
+    uint64_t end = 0;
+    for (size_t i = 1; i < made.parts.size(); ++i) {
+      if (const auto span = PicturesOf(made.parts[i])) {
+        EXPECT_EQ(span->from, end) << "a hole before fragment " << i;
+        end = span->to;
+      }
+    }
+    EXPECT_EQ(end, static_cast<uint64_t>(30 * scale / 25));
     EXPECT_EQ(test::Probe(folder / "x.mp4", "a:0", "stream=codec_name"), sound ? "aac" : "");
   }
 }
@@ -201,7 +249,7 @@ TEST(FragmentedMp4, AReaderWhoJoinsAtAKeyFrameSeesTheStreamsTimes) {
   EXPECT_EQ(times[0], 50 * scale / 25);
   const auto sounds = PacketTimes(folder / "x.mp4", "a:0");
   EXPECT_EQ(sounds[0] % 1024, 0);
-  EXPECT_LE(sounds[0], 2 * 48000);
+  EXPECT_LE(sounds[0], 2 * 48000 + 48000 / 25);
   EXPECT_GE(sounds[0], 2 * 48000 - 3 * 1024);
 }
 
