@@ -20,15 +20,16 @@ Result<std::string> TextOf(const std::string& body) {
 
 }  // namespace
 
-std::vector<HttpRoute> SayRoutes(std::optional<SayProgram> program, Executor& thread) {
+std::vector<HttpRoute> SayRoutes(std::optional<SayProgram> program, Executor& thread,
+                                 std::stop_token stop) {
   const nlohmann::json facts = {{"available", program.has_value()}, {"textBytes", kMaxSayBytes}};
   HttpRoute asks{"GET", "/v1/say", AnswerAtOnce([text = facts.dump() + "\n"](const HttpCall&) {
                    return JsonAnswer(text);
                  })};
   const HttpHandler says =
-      AnswerLater(thread, [program](const HttpCall& call) -> Result<HttpAnswer> {
+      AnswerLater(thread, [program, stop](const HttpCall& call) -> Result<HttpAnswer> {
         LC_ASSIGN_OR_RETURN(const std::string text, TextOf(call.body));
-        LC_ASSIGN_OR_RETURN(std::string sound, Say(*program, text));
+        LC_ASSIGN_OR_RETURN(std::string sound, Say(*program, text, stop));
         return HttpAnswer{200, "audio/wav", std::move(sound), {}};
       });
   HttpRoute speaks{"POST", "/v1/say",

@@ -125,6 +125,7 @@ struct Server::State {
   GrpcServerService info;
   std::unique_ptr<grpc::Server> grpc;
   int grpc_port = 0;
+  std::stop_source say_stop;
   Executor say{1};  // a thread that waits for the program that speaks text
   std::unique_ptr<HttpServer> http;
   std::vector<std::string> loaded;
@@ -271,7 +272,8 @@ Result<std::unique_ptr<Server>> Server::Start(const ServerConfig& config,
   http.metrics = parts.metrics;
   LC_RETURN_IF_ERROR(http.router.Add(PagesOf(*state)));
   LC_RETURN_IF_ERROR(http.router.Add(WebPageRoutes()));
-  LC_RETURN_IF_ERROR(http.router.Add(SayRoutes(SayProgramOf(config.say_command), state->say)));
+  LC_RETURN_IF_ERROR(http.router.Add(
+      SayRoutes(SayProgramOf(config.say_command), state->say, state->say_stop.get_token())));
   LC_RETURN_IF_ERROR(http.router.Add(AvatarRoutes(state->host, state->facts)));
   LC_RETURN_IF_ERROR(http.router.Add(RenderRoutes(*state->jobs, state->host.slow())));
   LC_RETURN_IF_ERROR(http.router.Add(SessionRoutes(state->host)));
@@ -292,6 +294,7 @@ Result<std::unique_ptr<Server>> Server::Start(const ServerConfig& config,
 Server::~Server() {
   State& state = *state_;
   state.admission.Drain();
+  state.say_stop.request_stop();
   state.jobs->CancelAll();
   state.host.CancelAll(Status(Code::kUnavailable, "the server is shutting down"));
   state.health.Stop();
@@ -332,7 +335,8 @@ std::string Server::Greeting() const {
   const State& state = *state_;
   const bool secure = !state.config.tls_certificate.empty();
   std::string text = fmt::format(
-      "grpc  {}:{}{}\nhttp  {}://{}:{}/ is the page, /status the operator's; /healthz /readyz /metrics /openapi.json, REST "
+      "grpc  {}:{}{}\nhttp  {}://{}:{}/ is the page, /status the operator's; /healthz /readyz "
+      "/metrics /openapi.json, REST "
       "/v1/info /v1/avatars /v1/sessions /v1/renders /v1/session-tokens, WebSocket /v1/speak\n",
       HostInAddress(state.config.host), grpc_port(), secure ? " (TLS)" : "",
       secure ? "https" : "http", HostInAddress(state.config.host), http_port());

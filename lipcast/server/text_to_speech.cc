@@ -23,6 +23,8 @@ namespace {
 
 using SteadyClock = std::chrono::steady_clock;
 
+constexpr int kLookEveryMs = 20;  // for the wish to stop
+
 class Descriptor {
  public:
   explicit Descriptor(int fd = -1) : fd_(fd) {}
@@ -93,21 +95,22 @@ Result<pid_t> Spawn(const SayProgram& program, int in, int out) {
   return child;
 }
 
-Result<std::string> ReadAll(const SayProgram& program, int from) {
-  const auto end = SteadyClock::now() + program.limit;
+Status Late(const SayProgram& program, const std::stop_token& stop) {
+  if (stop.stop_requested()) return Status(Code::kUnavailable, "the server is shutting down");
+  return Status(Code::kDeadlineExceeded,
+                fmt::format("say: no whole sound within {} ms", program.limit.count()));
+}
+
+Result<std::string> ReadAll(const SayProgram& program, int from, SteadyClock::time_point end,
+                            const std::stop_token& stop) {
   std::string sound;
   char piece[64 << 10];
   while (true) {
-    const auto left =
-        std::chrono::ceil<std::chrono::milliseconds>(end - SteadyClock::now()).count();
+    if (stop.stop_requested() || SteadyClock::now() >= end) return Late(program, stop);
     pollfd wait{from, POLLIN, 0};
-    const int ready = left <= 0 ? 0 : ::poll(&wait, 1, static_cast<int>(left));
-    if (ready < 0 && errno == EINTR) continue;
+    const int ready = ::poll(&wait, 1, kLookEveryMs);
+    if (ready == 0 || (ready < 0 && errno == EINTR)) continue;
     if (ready < 0) return SystemFailure("poll");
-    if (ready == 0) {
-      return Status(Code::kDeadlineExceeded,
-                    fmt::format("say: no whole sound within {} ms", program.limit.count()));
-    }
     const ssize_t bytes = ::read(from, piece, sizeof(piece));
     if (bytes < 0 && errno == EINTR) continue;
     if (bytes < 0) return SystemFailure("read");
@@ -120,6 +123,17 @@ Result<std::string> ReadAll(const SayProgram& program, int from) {
   }
 }
 
+/// Whether the program has ended by then: one may close its output and live on.
+bool WaitUntil(SteadyClock::time_point end, pid_t child, const std::stop_token& stop, int* state) {
+  while (true) {
+    const pid_t ended = ::waitpid(child, state, WNOHANG);
+    if (ended == child) return true;
+    if (ended < 0 && errno != EINTR) return false;
+    if (stop.stop_requested() || SteadyClock::now() >= end) return false;
+    ::poll(nullptr, 0, 1);
+  }
+}
+
 }  // namespace
 
 std::optional<SayProgram> SayProgramOf(const std::vector<std::string>& command) {
@@ -129,7 +143,7 @@ std::optional<SayProgram> SayProgramOf(const std::vector<std::string>& command) 
   return std::nullopt;
 }
 
-Result<std::string> Say(const SayProgram& program, const std::string& text) {
+Result<std::string> Say(const SayProgram& program, const std::string& text, std::stop_token stop) {
   const bool blank = text.find_first_not_of(" \t\r\n") == std::string::npos;
   if (blank || text.size() > kMaxSayBytes || !avatar::IsUtf8(text)) {
     return Status(Code::kInvalidArgument,
@@ -143,12 +157,16 @@ Result<std::string> Say(const SayProgram& program, const std::string& text) {
   Descriptor to(ends[1]);
   LC_ASSIGN_OR_RETURN(const pid_t child, Spawn(program, in.get(), to.get()));
   to = Descriptor();  // theirs alone, so that its end is seen
-  auto sound = ReadAll(program, from.get());
-  if (!sound.ok()) ::kill(-child, SIGKILL);
+  const auto end = SteadyClock::now() + program.limit;
+  auto sound = ReadAll(program, from.get(), end, stop);
   int state = 0;
-  while (::waitpid(child, &state, 0) < 0 && errno == EINTR) {
+  if (sound.ok() && !WaitUntil(end, child, stop, &state)) sound = Late(program, stop);
+  if (!sound.ok()) {
+    ::kill(-child, SIGKILL);
+    while (::waitpid(child, &state, 0) < 0 && errno == EINTR) {
+    }
+    return sound.status();
   }
-  if (!sound.ok()) return sound.status();
   if (!WIFEXITED(state) || WEXITSTATUS(state) != 0 || !sound->starts_with("RIFF")) {
     return Status(Code::kUnavailable,
                   fmt::format("say.command: '{}' gave no WAV (it ended with {})",

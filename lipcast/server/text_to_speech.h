@@ -2,6 +2,7 @@
 
 #include <chrono>
 #include <optional>
+#include <stop_token>
 #include <string>
 #include <vector>
 
@@ -25,7 +26,9 @@ inline constexpr size_t kMaxSayBytes = 4000;  ///< of text
 /// Waits for the program: call it on a thread of its own.
 /// Errors: kInvalidArgument for a text that is empty, too long or not UTF-8; kUnavailable for a
 ///         program that does not start, fails or writes no RIFF; kDeadlineExceeded and
-///         kResourceExhausted above the limits: it is killed.
-Result<std::string> Say(const SayProgram& program, const std::string& text);
+///         kResourceExhausted above the limits, kUnavailable once `stop` is asked for: it is
+///         killed, with all that it started.
+Result<std::string> Say(const SayProgram& program, const std::string& text,
+                        std::stop_token stop = {});
 
 }  // namespace lipcast::server

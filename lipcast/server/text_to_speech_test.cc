@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <future>
+
 namespace lipcast::server {
 namespace {
 
@@ -35,9 +37,26 @@ TEST(TextToSpeech, AProgramThatHangsOrNeverEndsIsKilled) {
   SayProgram hangs = Shell("sleep 100 & wait");
   hangs.limit = std::chrono::milliseconds(50);
   EXPECT_EQ(Say(hangs, "a").status().code(), Code::kDeadlineExceeded);
+  SayProgram lives_on = Shell("printf RIFF; exec >&-; sleep 100");
+  lives_on.limit = std::chrono::milliseconds(50);
+  EXPECT_EQ(Say(lives_on, "a").status().code(), Code::kDeadlineExceeded);
   SayProgram endless = Shell("cat /dev/zero");
   endless.sound_bytes = 100'000;
   EXPECT_EQ(Say(endless, "a").status().code(), Code::kResourceExhausted);
+}
+
+TEST(TextToSpeech, AProgramThatRunsIsKilledWhenTheServerEnds) {
+  std::stop_source stop;
+  std::promise<void> begins;
+  SayProgram endless = Shell("sleep 100 & wait");
+  endless.limit = std::chrono::hours(1);
+  auto said = std::async(std::launch::async, [&] {
+    begins.set_value();
+    return Say(endless, "a", stop.get_token());
+  });
+  begins.get_future().wait();
+  stop.request_stop();
+  EXPECT_EQ(said.get().status(), Status(Code::kUnavailable, "the server is shutting down"));
 }
 
 TEST(TextToSpeech, ATextWithoutWordsOrWithoutEndIsRefused) {
