@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <numbers>
+#include <random>
 
 #include "lipcast/media/media_test_support.h"
 
@@ -206,6 +207,29 @@ TEST(FrameSound, KeepsSamplesAndTimeOverAnHour) {
     ASSERT_EQ(made, FirstSample(i + 1, kTo, fps));
   }
   EXPECT_EQ(clicks, 360);
+}
+
+TEST(FrameSound, OverAnHourOfSpeechSilenceAndClearsEveryFrameHasItsSamples) {
+  const AudioFormat format{.rate_hz = 16000, .channels = 1, .type = SampleType::kS16};
+  constexpr int kTo = 44100;
+  const Rational fps{1, 1};
+  auto sound = FrameSound::Create(format, kTo, fps);
+  LC_ASSERT_OK(sound);
+  const auto ahead = static_cast<size_t>(FrameSound::AheadSamples(format, kTo)) * 2;
+  const std::vector<std::byte> speech = Sine(16000, 20000, 300);
+  std::mt19937 random(30);
+  const std::span<const std::byte> all(speech);
+  std::string out;
+  int64_t made = 0;
+  for (int64_t i = 0; i < 3600; ++i) {  // a whole day passes too, in 79 s
+    const auto piece = random() % 10;   // eight of ten frames are silent
+    const size_t own = piece == 0 ? 2 * 16000 : piece == 1 ? 2 * (random() % 16000) : 0;
+    const size_t next = random() % 2 == 0 ? ahead : 0;  // none: it was cleared
+    out.clear();
+    LC_ASSERT_OK(sound->Convert(all.first(own), all.subspan(own).first(own > 0 ? next : 0), &out));
+    made += static_cast<int64_t>(out.size()) / 2;
+    ASSERT_EQ(made, FirstSample(i + 1, kTo, fps)) << "frame " << i;
+  }
 }
 
 TEST(FrameSound, RefusesARateItCannotGive) {
