@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 EXIT_FAILURE, EXIT_USAGE, EXIT_INPUT, EXIT_OUTPUT, EXIT_UNAVAILABLE = 1, 2, 3, 4, 5
+EXIT_INTERRUPTED = 130
 
 
 class StudioError(Exception):

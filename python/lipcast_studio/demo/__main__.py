@@ -37,11 +37,11 @@ def main() -> None:
 
     if wanted("speech"):
         speech.make_all(args.work / "speech", log)
-    if wanted("audio") and not (args.work / "audio.pt").exists():
+    if wanted("audio"):
         train_audio.train(args.work, args.audio_steps, log=log)
     if wanted("pairs"):
         train_image.make_pairs(args.work, log=log)
-    if wanted("image") and not (args.work / "image.pt").exists():
+    if wanted("image"):
         train_image.train(args.work, args.image_steps, log=log)
     if wanted("package"):
         package.write_package(args.work, args.out, Renderer(scene.load_or_build(args.work)), log)

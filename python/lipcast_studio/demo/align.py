@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from scipy.io import wavfile
 
-from .mel import RATE_HZ
+from ..training.mel import RATE_HZ
 from .speech import Clip
 from .visemes import ENGLISH, Phone, expand
 

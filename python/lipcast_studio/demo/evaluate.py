@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import json
 import subprocess
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
 from scipy.io import wavfile
 
-from ..onnx_file import session
+from ..training.mel import RATE_HZ
+from ..training.picture import inner_of_crop, inner_picture
+from ..training.speaker import Speaker
 from . import measure
-from .mel import FPS, RATE_HZ, contexts, windows
-from .render import network_input
 
 
 def read_frames(path: Path) -> list[np.ndarray]:
@@ -24,39 +25,27 @@ def read_frames(path: Path) -> list[np.ndarray]:
     return list(np.frombuffer(raw, np.uint8).reshape(-1, 720, 1280, 3))
 
 
-class Speaker:
-    """The package's two models and pictures, one frame at a time."""
+def speaker_of(folder: Path) -> Speaker:
+    """The package's models on its own pictures."""
+    boxes = json.loads((folder / "boxes.json").read_text())["boxes"]
+    frames = read_frames(folder / "frames.mp4")
+    return Speaker(folder, [inner_picture(f, b) for f, b in zip(frames, boxes, strict=True)])
 
-    def __init__(self, folder: Path) -> None:
-        self.encoder = session(folder / "audio_encoder.onnx")
-        self.generator = session(folder / "generator.onnx")
-        boxes = json.loads((folder / "boxes.json").read_text())["boxes"]
-        self.inner = [measure.inner_picture(f, b) for f, b in zip(read_frames(folder / "frames.mp4"), boxes, strict=True)]
 
-    def speak(self, wave: np.ndarray) -> list[np.ndarray]:
-        """wave [L] -> inner pictures [160,160,3] uint8, ceil(seconds * 25) of them."""
-        count = -(-len(wave) * FPS // RATE_HZ)
-        features = self.encoder.run(None, {"mel": windows(wave)})[0]
-        out = []
-        for i, context in enumerate(contexts(features, count)):
-            picture = network_input(self.inner[i % len(self.inner)])[None]
-            result = self.generator.run(None, {"input": picture, "audio": context[None]})[0][0]
-            out.append((result * 255).astype(np.uint8).transpose(1, 2, 0))
-        return out
-
-    def areas(self, wave: np.ndarray) -> np.ndarray:
-        return np.array([measure.opening_area(p) for p in self.speak(wave)])
+def areas(speaker: Speaker, wave: np.ndarray) -> np.ndarray:
+    """Opening area of every frame that the speaker draws for this sound."""
+    return np.array([measure.opening_area(p) for p in speaker.speak(wave)])
 
 
 def report(folder: Path, log=print) -> dict[str, dict[str, float]]:
     """Every truth clip, silence, noise and the two controls; returns the numbers by clip."""
-    speaker = Speaker(folder)
+    speaker = speaker_of(folder)
     found: dict[str, dict[str, float]] = {}
     waves, truths, outputs = {}, {}, {}
     for path in sorted((folder / "truth").glob("*.json")):
         truth = json.loads(path.read_text())
         wave = wavfile.read(folder / "truth" / truth["wav"])[1].astype(np.float32) / 32768
-        name, area = path.stem, speaker.areas(wave)
+        name, area = path.stem, areas(speaker, wave)
         waves[name], truths[name], outputs[name] = wave, np.array(truth["area_px"]), area
         found[name] = {
             "r": measure.correlation(area, truths[name]),
@@ -76,10 +65,10 @@ def report(folder: Path, log=print) -> dict[str, dict[str, float]]:
     rng = np.random.default_rng(1)
     for name, wave in (("silence", np.zeros(3 * RATE_HZ, np.float32)),
                        ("noise -60 dBFS", rng.normal(0, 1e-3, 3 * RATE_HZ).astype(np.float32))):  # fmt: skip
-        area = speaker.areas(wave)
+        area = areas(speaker, wave)
         found[name] = {"mean": float(area.mean()), "max": float(area.max())}
     first = next(iter(waves))
-    late = speaker.areas(np.pad(waves[first], (RATE_HZ // 5, 0)))[: len(truths[first])]
+    late = areas(speaker, np.pad(waves[first], (RATE_HZ // 5, 0)))[: len(truths[first])]
     found["control: audio 5 frames late"] = {"lag": measure.best_lag(late, truths[first])}
     names = list(outputs)
     wrong = []
@@ -94,15 +83,15 @@ def report(folder: Path, log=print) -> dict[str, dict[str, float]]:
 
 def picture_quality(folder: Path, renderer, count: int = 60) -> dict[str, float]:
     """End to end pictures against truth pictures: mean PSNR in the mask, by clip."""
-    from .render import idle_pose, inner_picture
+    from .render import idle_pose
 
-    speaker = Speaker(folder)
+    speaker = speaker_of(folder)
     out = {}
     for path in sorted((folder / "truth").glob("*-1.json")):
         truth = json.loads(path.read_text())
         wave = wavfile.read(folder / "truth" / truth["wav"])[1].astype(np.float32) / 32768
-        pictures = speaker.speak(wave)[:count]
-        scores = [measure.psnr(p, inner_picture(renderer.crops(idle_pose(i), [np.array(truth["values"][i])])[0]))
+        pictures = islice(speaker.speak(wave), count)
+        scores = [measure.psnr(p, inner_of_crop(renderer.crops(idle_pose(i), [np.array(truth["values"][i])])[0]))
                   for i, p in enumerate(pictures)]  # fmt: skip
         out[path.stem] = float(np.mean(scores))
     return out

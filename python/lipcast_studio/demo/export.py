@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from ..onnx_export import export
-from .nets import AudioEncoder, Generator
+from ..training.nets import AudioEncoder, Generator
+from ..training.networks import export_networks
 
 
 def export_models(encoder: AudioEncoder, generator: Generator, mel: np.ndarray, picture: np.ndarray, folder: Path) -> None:
@@ -25,9 +25,7 @@ def export_models(encoder: AudioEncoder, generator: Generator, mel: np.ndarray, 
         rows = rows.astype(np.float32)
         audio = rows.reshape(-1, 32, 16, 16)
         output = generator(torch.from_numpy(picture), torch.from_numpy(audio)).numpy()
-    export(encoder, [torch.from_numpy(mel)], ["mel"], "features", folder / "audio_encoder.onnx")
-    inputs = [torch.from_numpy(picture), torch.from_numpy(audio)]
-    export(generator, inputs, ["input", "audio"], "output", folder / "generator.onnx")
+    export_networks(encoder, generator, mel, picture, rows, folder)
     (folder / "truth").mkdir(exist_ok=True)
     np.savez_compressed(
         folder / "truth" / "network_io.npz", mel=mel, features=features.numpy(), rows=rows,

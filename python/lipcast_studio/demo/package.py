@@ -8,18 +8,29 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import torch
 from scipy.io import wavfile
 
 from ..package_files import ave_audio, file_entries, synctalk_generator, write_boxes, write_manifest
-from . import align, evaluate, measure, truth
+from ..training.image_stage import SIZES
+from ..training.loop import finished_weights
+from ..training.mel import windows
+from ..training.nets import AudioEncoder, Generator
+from ..training.networks import audio_networks, image_network
+from ..training.picture import inner_picture, network_input
+from . import align, evaluate, truth
 from .export import export_models
-from .mel import windows
-from .nets import AudioBranch, AudioEncoder, Generator, ImageNet
-from .render import HEIGHT_PX, LOOP_FRAMES, WIDTH_PX, Renderer, crop_box, idle_pose, network_input
+from .render import HEIGHT_PX, LOOP_FRAMES, WIDTH_PX, Renderer, crop_box, idle_pose
 from .speech import load
 
-JAW_GAIN, PRESS_GAIN = 1.0, 1.25  # chosen on voices seen in training and pocketsphinx's card recordings
+GAINS = (
+    1.0,
+    1.0,
+    1.0,
+    1.25,
+    1.0,
+    1.0,
+    1.0,
+)  # of the mouth values; chosen on voices seen in training and pocketsphinx's card recordings
 _DEMO_SENTENCE = "sense_and_sensibility_01_austen_64kb-0870"
 
 
@@ -43,12 +54,11 @@ def write_frames(folder: Path, renderer: Renderer) -> None:
 
 def load_models(work: Path) -> tuple[AudioEncoder, Generator]:
     """The trained networks in work/, ready for use."""
-    encoder, branch, image = AudioEncoder(), AudioBranch(), ImageNet()
-    audio = torch.load(work / "audio.pt")
-    encoder.load_state_dict(audio["encoder"])
-    branch.load_state_dict(audio["branch"])
-    image.load_state_dict(torch.load(work / "image.pt"))
-    return encoder.eval(), Generator(branch, image, JAW_GAIN, PRESS_GAIN).eval()
+    audio, drawing = (finished_weights(work / name) for name in ("audio.pt", "image.pt"))
+    if audio is None or drawing is None:
+        raise SystemExit(f"{work}: audio.pt and image.pt must both be trained to their end")
+    encoder, branch = audio_networks(audio)
+    return encoder, Generator(branch, image_network(drawing, SIZES["s"]), GAINS).eval()
 
 
 def write_models(work: Path, folder: Path) -> None:
@@ -56,7 +66,7 @@ def write_models(work: Path, folder: Path) -> None:
     mel = windows(load(work / "speech" / "flite-slt.npz")[0].wave)[[20, 40, 60]]
     boxes = json.loads((folder / "boxes.json").read_text())["boxes"]
     frames = evaluate.read_frames(folder / "frames.mp4")
-    pictures = np.stack([network_input(measure.inner_picture(frames[i], boxes[i])) for i in (0, 125)])
+    pictures = np.stack([network_input(inner_picture(frames[i], boxes[i])) for i in (0, 125)])
     export_models(encoder, generator, mel, pictures, folder)
 
 

@@ -16,7 +16,7 @@ WIDTH_PX, HEIGHT_PX = 1280, 720
 LOOP_FRAMES = 250
 CROP_PX = 184
 CROP_X0, CROP_Y0 = 548, 328
-INNER_PX, BORDER_PX = 160, 4
+INNER_PX = 160
 CHIN_DROP_PX = 10.0
 
 
@@ -184,18 +184,3 @@ class Renderer:
         x0, y0, x1, y1 = crop_box(pose)
         still = self.still(pose, (x0, y0, x1 - x0, y1 - y0))
         return [self.finish(pose, still, values) for values in mouths]
-
-
-def inner_picture(crop: np.ndarray) -> np.ndarray:
-    """Crop square, any size -> [160,160,3] as the engine cuts it: cubic to 168, border of 4 off."""
-    side = INNER_PX + 2 * BORDER_PX
-    whole = cv2.resize(crop, (side, side), interpolation=cv2.INTER_CUBIC)
-    return whole[BORDER_PX:-BORDER_PX, BORDER_PX:-BORDER_PX]
-
-
-def network_input(inner: np.ndarray) -> np.ndarray:
-    """[160,160,3] uint8 -> [6,160,160] float32: the picture, then the same with rows 5..149, columns 5..154 zero."""
-    picture = inner.transpose(2, 0, 1).astype(np.float32) / 255
-    masked = picture.copy()
-    masked[:, 5:150, 5:155] = 0
-    return np.concatenate([picture, masked])

@@ -19,8 +19,8 @@ import numpy as np
 from scipy.io import wavfile
 from scipy.signal import resample_poly
 
+from ..training.mel import RATE_HZ
 from . import text
-from .mel import RATE_HZ
 from .visemes import CZECH, ENGLISH, FINNISH, JAW, ROMANCE, RUSSIAN, Phone, expand, ipa_visemes, mouth_track
 
 

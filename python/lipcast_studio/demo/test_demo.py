@@ -11,8 +11,9 @@ import numpy as np
 import onnxruntime
 import pytest
 
-from lipcast_studio.demo import measure, mel, mouth
+from lipcast_studio.demo import measure, mouth
 from lipcast_studio.demo.visemes import TARGETS, mouth_track
+from lipcast_studio.training import mel
 
 AVATAR = Path(__file__).resolve().parents[3] / "avatars" / "demo"
 TRUTH = sorted((AVATAR / "truth").glob("*.json"))

@@ -1,28 +1,21 @@
-"""Image stage: the net learns to draw a mouth from its TRUE values, on rendered pairs.
-
-A pair is (reference: the pose with the mouth at rest, or sometimes any mouth; target: the same pose, other mouth).
-Audio plays no part here, so an error of the audio stage gives another mouth, never a blurred one.
-"""
+"""The pictures that the demo's image stage is trained on: painted poses, each with several known mouths."""
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 
-import cv2
 import numpy as np
-import torch
 
+from ..training import loop
+from ..training.image_stage import SIZES, ImageStage, Pair
+from ..training.picture import inner_of_crop
 from . import scene, speech
-from .nets import ImageNet
-from .render import LOOP_FRAMES, Pose, Renderer, idle_pose, inner_picture, network_input
+from .render import LOOP_FRAMES, Pose, Renderer, idle_pose
 from .visemes import TARGETS, mouth_track
 
 POSES = 1000
 MOUTHS = 6  # targets a pose, beside the mouth at rest
 STEPS = 2600
-BATCH = 16
-WINDOW_PX = 96  # most steps see only a window of the picture: 2.8 times cheaper
 _SHARD = 100
 
 
@@ -75,74 +68,33 @@ def make_pairs(work: Path, seed: int = 3, log=print, backwards: bool = False) ->
         for k in range(_SHARD):
             mouths[k, 1:] = random_mouths(MOUTHS, speech_values, rng)
             crops = renderer.crops(random_pose(rng), list(mouths[k]))
-            pictures[k] = [inner_picture(c) for c in crops]
+            pictures[k] = [inner_of_crop(c) for c in crops]
         part = folder / f"part{shard:02d}.tmp.npz"
         np.savez(part, pictures=pictures, mouths=mouths)
         part.rename(path)
         log(f"image: pairs {shard + 1} of {POSES // _SHARD}")
 
 
-def _compressed(picture: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """What a lossy background does to the reference."""
-    quality = int(rng.integers(70, 97))
-    return cv2.imdecode(cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, quality])[1], cv2.IMREAD_COLOR)
+class RenderedPairs:
+    """Pairs out of work/pairs: the reference mostly at rest, sometimes any mouth of the pose."""
+
+    def __init__(self, folder: Path) -> None:
+        shards = [np.load(p) for p in sorted(folder.glob("[0-9][0-9].npz"))]
+        self.pictures = np.concatenate([s["pictures"] for s in shards])
+        self.mouths = np.concatenate([s["mouths"] for s in shards])
+
+    def draw(self, rng: np.random.Generator) -> Pair:
+        pose, to = rng.integers(len(self.pictures)), rng.integers(0, 1 + MOUTHS)
+        source = 0 if rng.random() < 0.85 else rng.integers(0, 1 + MOUTHS)
+        return Pair(self.pictures[pose, source], self.pictures[pose, to], self.mouths[pose, to])
 
 
-def _loss(output: torch.Tensor, target: torch.Tensor, reference: torch.Tensor) -> torch.Tensor:
-    weight = 1 + 4 * ((target - reference).abs().amax(1, keepdim=True) > 0.03).float()
-    error = output - target
-    level = (error.abs() * weight).mean()
-    slope = error.diff(dim=2).abs().mean() + error.diff(dim=3).abs().mean()
-    return level + 0.5 * slope + 2 * error.square().mean()
-
-
-def train(work: Path, steps: int = STEPS, seed: int = 2, log=print) -> None:
-    """-> work/image.pt; resumes from work/image_resume.pt."""
-    torch.manual_seed(seed)
-    shards = [np.load(p) for p in sorted((work / "pairs").glob("[0-9][0-9].npz"))]
-    pictures = np.concatenate([s["pictures"] for s in shards])
-    mouths = np.concatenate([s["mouths"] for s in shards])
-    net = ImageNet().to(memory_format=torch.channels_last)
-    optimiser = torch.optim.AdamW(net.parameters(), lr=3e-3, weight_decay=1e-4)
-    resume, first = work / "image_resume.pt", 0
-    if resume.exists():
-        state = torch.load(resume)
-        net.load_state_dict(state["net"])
-        optimiser.load_state_dict(state["optimiser"])
-        first = state["step"]
-    rng = np.random.default_rng([seed, first])
-    net.train()
-    began, shown = time.monotonic(), []
-    for step in range(first, steps):
-        for group in optimiser.param_groups:
-            group["lr"] = 3e-3 * min(1.0, (step + 1) / 60) * (0.5 + 0.5 * np.cos(np.pi * step / steps)) + 1e-6
-        whole = rng.random() < 0.15
-        count = BATCH // 2 if whole else BATCH
-        inputs, targets, values = [], [], []
-        for _ in range(count):
-            pose, to = rng.integers(len(pictures)), rng.integers(0, 1 + MOUTHS)
-            source = 0 if rng.random() < 0.85 else rng.integers(0, 1 + MOUTHS)
-            reference = pictures[pose, source]
-            if rng.random() < 0.5:
-                reference = _compressed(reference, rng)
-            y, x = (0, 0) if whole else (16 * rng.integers(0, 5), 16 * rng.integers(0, 5))
-            side = 160 if whole else WINDOW_PX
-            inputs.append(network_input(reference)[:, y : y + side, x : x + side])
-            targets.append(pictures[pose, to][y : y + side, x : x + side].transpose(2, 0, 1))
-            values.append(mouths[pose, to] + rng.normal(0, 0.01, 7))
-        picture = torch.from_numpy(np.stack(inputs)).contiguous(memory_format=torch.channels_last)
-        target = torch.from_numpy(np.stack(targets)).float() / 255
-        output = net(picture, torch.from_numpy(np.stack(values)).float())
-        loss = _loss(output, target, picture[:, :3])
-        optimiser.zero_grad()
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(net.parameters(), 1.0)
-        optimiser.step()
-        shown.append([loss.item(), 255 * (output.detach() - target).abs().mean().item()])
-        if (step + 1) % 50 == 0:
-            pace = (time.monotonic() - began) / (step + 1 - first)
-            log(f"image: step {step + 1}: loss, L1 of 255 = {np.mean(shown, 0).round(4)}, {pace:.3f} s a step")
-            shown = []
-        if (step + 1) % 200 == 0 or step + 1 == steps:
-            torch.save({"net": net.state_dict(), "optimiser": optimiser.state_dict(), "step": step + 1}, resume)
-    torch.save(net.state_dict(), work / "image.pt")
+def train(work: Path, steps: int = STEPS, seed: int = 2, log=print) -> dict:
+    """-> the image net's weights; goes on from work/image.pt."""
+    done = loop.finished_weights(work / "image.pt")
+    if done is not None:
+        return done
+    loop.torch.manual_seed(seed)
+    stage = ImageStage(RenderedPairs(work / "pairs"), SIZES["s"])
+    settings = loop.Settings(steps, 3e-3, warm_steps=60, seed=seed)
+    return loop.run(stage, settings, work / "image.pt", log).weights

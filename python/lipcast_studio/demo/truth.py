@@ -13,9 +13,10 @@ from pathlib import Path
 import numpy as np
 from scipy.io import wavfile
 
+from ..training.mel import RATE_HZ
+from ..training.picture import inner_of_crop
 from . import align, measure, speech
-from .mel import RATE_HZ
-from .render import LOOP_FRAMES, Renderer, idle_pose, inner_picture
+from .render import LOOP_FRAMES, Renderer, idle_pose
 from .visemes import PRESS, VALUES, mouth_track
 
 
@@ -58,7 +59,7 @@ def truth_areas(renderer: Renderer, values: np.ndarray) -> np.ndarray:
     areas = []
     for i, value in enumerate(values):
         crop = renderer.crops(idle_pose(i % LOOP_FRAMES), [value])[0]
-        areas.append(measure.opening_area(inner_picture(crop)))
+        areas.append(measure.opening_area(inner_of_crop(crop)))
     return np.array(areas)
 
 

@@ -1,21 +1,22 @@
-"""The two networks in PyTorch: the audio encoder, and the generator with its audio branch and image net.
+"""The networks in PyTorch: the audio encoder, and the generator with its audio branch and image net.
 
-Shapes are the engine's: encoder [N,1,80,16] -> [N,512]; generator ([N,6,160,160], [N,32,16,16]) -> [N,3,160,160].
-Between them stand the seven mouth values, so either side can be trained alone against the truth.
+Shapes are the engine's: encoder [N,1,80,16] -> [N,512]; generator ([N,6,S,S], [N,32,16,16]) -> [N,3,S,S].
+Between them stand seven mouth values in 0..1, so either side can be trained alone against the truth.
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from .mel import WINDOW_FRAMES
-from .visemes import VALUES, VISEMES
 
 FEATURES = 512
 CONTEXT = 16
-INNER_PX = 160
+MOUTH_VALUES = 7
 
 
 def _conv_bn(inputs: int, outputs: int, kernel: int, stride: int | tuple[int, int] = 1) -> nn.Sequential:
@@ -55,6 +56,7 @@ class AudioEncoder(nn.Module):
         return torch.relu(self.out(self.drop(columns.flatten(1))))
 
     def forward(self, mel: Tensor) -> Tensor:
+        """[N,1,80,16] -> [N,512]."""
         return self.head(self.over_time(mel))
 
 
@@ -65,6 +67,7 @@ class AudioBranch(nn.Module):
     """
 
     SLICE = CONTEXT - 4
+    TRUNK = 160
 
     def __init__(self, width: int = 96) -> None:
         super().__init__()
@@ -72,9 +75,8 @@ class AudioBranch(nn.Module):
         self.first = nn.Conv1d(width, width, 3)
         self.second = nn.Conv1d(width, width, 3)
         self.drop = nn.Dropout(0.15)
-        self.hidden = nn.Linear(self.SLICE * width, 160)
-        self.out = nn.Linear(160, len(VALUES))
-        self.viseme = nn.Linear(160, len(VISEMES))  # a training aid, absent from the exported graph
+        self.hidden = nn.Linear(self.SLICE * width, self.TRUNK)
+        self.out = nn.Linear(self.TRUNK, MOUTH_VALUES)
 
     def over_rows(self, rows: Tensor) -> Tensor:
         """[N,T,512] -> [N,width,T-4]."""
@@ -87,6 +89,7 @@ class AudioBranch(nn.Module):
         return torch.relu(self.hidden(self.drop(columns.flatten(1))))
 
     def forward(self, rows: Tensor) -> Tensor:
+        """[N,16,512] -> [N,7]."""
         return self.out(self.trunk(self.over_rows(rows)))
 
 
@@ -108,36 +111,38 @@ class ImageNet(nn.Module):
     """Picture [N,6,H,W] (BGR 0..1, then the same with the mouth masked) + values [N,7] -> BGR [N,3,H,W].
 
     The output is the reference changed in logit space, so skin that need not move is copied exactly.
-    H and W are multiples of 16: training uses windows smaller than the engine's 160.
+    H and W are multiples of `stride`: training uses windows smaller than the engine's square.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, widths: Sequence[int] = (16, 32, 64, 112)) -> None:
         super().__init__()
-        self.down1 = _conv_bn(6, 16, 3, 2)
-        self.down2 = _conv_bn(16, 32, 3, 2)
-        self.down3 = _conv_bn(32, 64, 3, 2)
-        self.down4 = _conv_bn(64, 112, 3, 2)
-        self.mouth = nn.Sequential(nn.Linear(len(VALUES), 64), nn.ReLU(), nn.Linear(64, 64), nn.ReLU())
-        self.bottom = _Film(112, 112, 64)
-        self.up3 = _Film(112 + 64, 64, 64)
-        self.up2 = _Film(64 + 32, 32, 64)
-        self.up1 = _Film(32 + 16, 24, 64)
-        self.widen = _conv_bn(24, 48, 1)
-        self.fine = _conv_bn(12 + 3, 12, 3)
-        self.delta = nn.Conv2d(12, 3, 3, padding=1)
+        self.stride = 2 ** len(widths)
+        first = widths[0]
+        self.down = nn.ModuleList(_conv_bn(a, b, 3, 2) for a, b in zip((6, *widths), widths, strict=False))
+        self.mouth = nn.Sequential(nn.Linear(MOUTH_VALUES, 64), nn.ReLU(), nn.Linear(64, 64), nn.ReLU())
+        self.bottom = _Film(widths[-1], widths[-1], 64)
+        skips = tuple(reversed(widths[:-1]))
+        outputs = (*skips[:-1], first * 3 // 2)
+        self.up = nn.ModuleList(
+            _Film(below + skip, output, 64)
+            for below, skip, output in zip((widths[-1], *outputs), skips, outputs, strict=False)
+        )  # fmt: skip
+        self.widen = _conv_bn(first * 3 // 2, first * 3, 1)
+        self.fine = _conv_bn(first * 3 // 4 + 3, first * 3 // 4, 3)
+        self.delta = nn.Conv2d(first * 3 // 4, 3, 3, padding=1)
         nn.init.zeros_(self.delta.weight)
         nn.init.zeros_(self.delta.bias)
 
     def forward(self, picture: Tensor, values: Tensor) -> Tensor:
         reference = picture[:, :3]
-        skip1 = self.down1(picture)
-        skip2 = self.down2(skip1)
-        skip3 = self.down3(skip2)
         mouth = self.mouth(values)
-        x = self.bottom(self.down4(skip3), mouth)
-        x = self.up3(torch.cat([F.interpolate(x, scale_factor=2.0), skip3], 1), mouth)
-        x = self.up2(torch.cat([F.interpolate(x, scale_factor=2.0), skip2], 1), mouth)
-        x = self.up1(torch.cat([F.interpolate(x, scale_factor=2.0), skip1], 1), mouth)
+        x, skips = picture, []
+        for layer in self.down:
+            x = layer(x)
+            skips.append(x)
+        x = self.bottom(skips.pop(), mouth)
+        for layer in self.up:
+            x = layer(torch.cat([F.interpolate(x, scale_factor=2.0), skips.pop()], 1), mouth)
         x = F.pixel_shuffle(self.widen(x), 2)
         x = self.delta(self.fine(torch.cat([x, reference], 1)))
         safe = reference.clamp(0.004, 0.996)
@@ -145,17 +150,19 @@ class ImageNet(nn.Module):
 
 
 class Generator(nn.Module):
-    """What is exported: audio context and picture in, mouth picture out. The gains scale two values, clipped at 1."""
+    """What is exported: picture and audio context in, mouth picture out. The gains scale the values, clipped at 1."""
 
-    def __init__(self, branch: AudioBranch, image: ImageNet, jaw_gain: float = 1.0, press_gain: float = 1.0) -> None:
+    def __init__(self, branch: AudioBranch, image: ImageNet, gains: Sequence[float] = (1.0,) * MOUTH_VALUES) -> None:
         super().__init__()
         self.branch = branch
         self.image = image
-        self.register_buffer("gain", torch.tensor([jaw_gain, 1.0, 1.0, press_gain, 1.0, 1.0, 1.0]))
+        self.register_buffer("gain", torch.tensor(tuple(gains)))
 
     def values(self, audio: Tensor) -> Tensor:
+        """[N,32,16,16] -> [N,7]."""
         rows = audio.reshape(audio.shape[0], CONTEXT, FEATURES)
         return (torch.sigmoid(self.branch(rows)) * self.gain).clamp(max=1.0)
 
     def forward(self, picture: Tensor, audio: Tensor) -> Tensor:
+        """([N,6,S,S], [N,32,16,16]) -> [N,3,S,S]."""
         return self.image(picture, self.values(audio))
