@@ -27,7 +27,7 @@ serve: build ## the live server with the demo avatar, until Ctrl-C
 	@build/release/bin/lipcast serve
 
 .PHONY: studio
-studio: setup-studio build ## what `lipcast avatar` needs: PyTorch and four Python packages in .deps/
+studio: setup-studio build ## what `lipcast avatar` needs: PyTorch, ffmpeg and six Python packages in .deps/
 	@build/release/bin/lipcast avatar --help
 
 .PHONY: bench

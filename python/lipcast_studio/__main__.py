@@ -28,6 +28,25 @@ def parser() -> argparse.ArgumentParser:
     add.add_argument("--name", help="the avatar's name; else the name of DIR")
     add.add_argument("--licence", default="", help="SPDX identifier or a sentence")
     add.add_argument("--overwrite", action="store_true", help="replace an avatar that exists")
+    add = commands.add_parser("create", help="a video of a person who speaks -> an avatar")
+    add.add_argument("video", type=Path, help="one person, facing the camera, speaking; a minute or two is good")
+    add.add_argument("-o", "--output", type=Path, required=True, metavar="DIR")
+    add.add_argument("--check", action="store_true", help="only say which frames are of use, and train nothing")
+    add.add_argument("--fast", action="store_true", help="size s and few steps: within an hour on two cores")
+    add.add_argument(
+        "--size", choices=["s", "m", "l"], help="of the image net: s or m (160 px), l (320 px); else m, s with --fast"
+    )
+    add.add_argument("--audio-steps", type=int, metavar="N", help="most training steps of the audio stage; else by size")
+    add.add_argument("--image-steps", type=int, metavar="N", help="most training steps of the image stage; else by size")
+    add.add_argument("--base", metavar="AVATAR", help="avatar folder whose hearing is the start, or none; else the demo's")
+    add.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto", help="what trains")
+    add.add_argument("--threads", type=int, default=0, metavar="N", help="0 is one a core")
+    add.add_argument("--name", help="the avatar's name; else the name of DIR")
+    add.add_argument("--licence", default="", help="SPDX identifier or a sentence")
+    add.add_argument("--overwrite", action="store_true", help="replace an avatar that exists")
+    add.add_argument("--work", type=Path, metavar="DIR", help="folder of an unfinished run; else DIR.work beside DIR")
+    add.add_argument("--keep-work", action="store_true", help="leave that folder when all is done")
+    add.add_argument("--restart", action="store_true", help="throw away an unfinished run and begin anew")
     add = commands.add_parser("pack", help="an avatar folder -> one .zip")
     add.add_argument("source", type=Path)
     add.add_argument("-o", "--output", type=Path, required=True, metavar="FILE.zip")
@@ -56,6 +75,18 @@ def _run(arguments: Sequence[str]) -> None:
         import_synctalk(
             args.source, args.output, _say, checkpoint=args.checkpoint, audio_encoder=args.audio_encoder,
             name=args.name, licence=args.licence, overwrite=args.overwrite,
+        )  # fmt: skip
+        return
+    if args.command == "create":
+        from .create.create_avatar import create
+        from .create.options import options_of
+
+        options = options_of(
+            args.size, args.fast, args.audio_steps, args.image_steps, args.base, args.device, args.threads,
+        )  # fmt: skip
+        create(
+            args.video, args.output, _say, options, name=args.name, licence=args.licence, overwrite=args.overwrite,
+            work=args.work, keep_work=args.keep_work, restart=args.restart, check_only=args.check,
         )  # fmt: skip
         return
     if args.command == "optimise":

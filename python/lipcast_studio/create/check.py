@@ -1,0 +1,94 @@
+"""The finished package speaks the held-out sound, and its mouth is measured on the pictures as the recording's was."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from ..face.landmarks import FaceFinder, Points, roi_of_points
+from ..face.mouth import OPEN, Scale, measures
+from ..onnx_file import generator_inner_px
+from ..training.agreement import best_lag, lagged_correlation
+from ..training.picture import Picture, inner_picture, with_inner_picture
+from ..training.speaker import Speaker
+from ..video.ffmpeg import read_frames
+from .package import Background
+
+Floats = npt.NDArray[np.float32]
+
+_LONGEST_FRAMES = 750
+_SILENCE_FRAMES = 50
+_LARGEST_LAG, _OPEN_IN_SILENCE = 2, 0.3
+
+
+@dataclass(frozen=True)
+class Figures:
+    """Openings are 0..1 of what the person does. r: against the recording, over held_out_frames; lag in frames."""
+
+    mouth_r: float
+    lag_frames: int
+    held_out_frames: int
+    opening_spread: float  # of the avatar's to the recording's
+    opening_in_silence: float
+
+    def line(self) -> str:
+        """For people."""
+        return (
+            f"check: mouth opening r {self.mouth_r:.2f}, lag {self.lag_frames} frames, spread {self.opening_spread:.2f} of the"
+            f" person's, on {self.held_out_frames} held-out frames; in silence {self.opening_in_silence:.2f} open"
+        )
+
+    def warnings(self) -> list[str]:
+        """What a user should not overlook."""
+        out = []
+        if abs(self.lag_frames) > _LARGEST_LAG:
+            out.append(f"the mouth is {abs(self.lag_frames)} frames {'late' if self.lag_frames > 0 else 'early'}")
+        if self.mouth_r < 0.5:
+            out.append(f"the mouth follows unheard speech loosely (r {self.mouth_r:.2f}): train longer or record more")
+        if self.opening_in_silence > _OPEN_IN_SILENCE:
+            out.append(f"the mouth is {self.opening_in_silence:.2f} open in silence")
+        return out
+
+    def facts(self) -> dict[str, float]:
+        """For create.json."""
+        return {key: round(value, 4) for key, value in asdict(self).items()}
+
+
+def _openings(pictures: list[Picture], background: Background, shown: list[Picture], points: Points, scale: Scale,
+              finder: FaceFinder) -> npt.NDArray[np.float64]:  # fmt: skip
+    """pictures: inner ones, frame by frame; shown: the package's frames; points [count,468,3] of the background."""
+    found = np.full((len(pictures), 468, 3), np.nan)
+    for i, inner in enumerate(pictures):
+        k = i % background.count
+        frame = with_inner_picture(shown[k], background.boxes[k], inner)
+        mesh = finder.mesh(frame, roi_of_points(points[k]))
+        if mesh is not None:
+            found[i] = mesh
+    return scale.values(measures(found))[:, OPEN].astype(float)
+
+
+def check(folder: Path, background: Background, points: Points, scale: Scale, wave: Floats, opening: Floats,
+          usable: npt.NDArray[np.bool_]) -> Figures:  # fmt: skip
+    """wave [frames * 640]: held-out sound; opening, usable [frames]: the recording's. points: of the background's frames."""
+    frames = min(len(opening), _LONGEST_FRAMES)
+    count = min(background.count, max(frames, _SILENCE_FRAMES))
+    shown = [frame.copy() for frame in read_frames(folder / "frames.mp4", background.width, background.height, count=count)]
+    background = Background(
+        background.video, background.width, background.height, background.first, background.boxes[: len(shown)]
+    )
+    inner_px = generator_inner_px(folder / "generator.onnx")
+    speaker = Speaker(folder, [inner_picture(f, b, inner_px) for f, b in zip(shown, background.boxes, strict=True)])
+    finder = FaceFinder()
+    spoken = _openings(list(speaker.speak(wave[: frames * 640])), background, shown, points, scale, finder)
+    silence = _openings(
+        list(speaker.speak(np.zeros(_SILENCE_FRAMES * 640, np.float32))), background, shown, points, scale, finder
+    )
+    known = usable[:frames] & np.isfinite(spoken)
+    mean = float(opening[:frames][known].mean()) if known.any() else 0.0
+    truth, output = np.where(known, opening[:frames], mean), np.where(known, spoken, mean)
+    lag = best_lag(output, truth)
+    spread = float(output[known].std() / max(1e-6, truth[known].std())) if known.any() else 0.0
+    return Figures(lagged_correlation(output, truth, 0), lag, int(known.sum()), spread, float(np.nanmean(silence)))

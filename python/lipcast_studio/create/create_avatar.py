@@ -1,0 +1,219 @@
+"""The whole line: recording -> normalised -> faces -> report -> two stages of training -> package -> check."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from ..errors import EXIT_UNAVAILABLE, StudioError
+from ..face.boxes import Box, box_track
+from ..face.landmarks import FaceFinder
+from ..face.mouth import LOSS_WEIGHTS, OPEN, Scale, measures, rest_of, scale_of
+from ..face.track import Track, follow
+from ..find_torch import find_torch
+from ..new_package import claim, new_package, package_name
+from ..video.ffmpeg import read_frames
+from ..video.normalise import Recording, normalise, read_sound
+from .interrupt import Interrupts
+from .options import Options
+from .report import Report, judge
+from .work_folder import open_work, sha256_of
+
+find_torch()
+
+import torch  # noqa: E402
+
+from ..training import loop  # noqa: E402
+from ..training.audio_stage import AudioStage  # noqa: E402
+from ..training.image_stage import SIZES, ImageStage  # noqa: E402
+from ..training.loop import Say, Settings  # noqa: E402
+from ..training.nets import AudioBranch, AudioEncoder, Generator  # noqa: E402
+from ..training.networks import audio_networks, image_network, networks_of  # noqa: E402
+from .check import check  # noqa: E402
+from .material import Recorded, RecordedPairs, cut, parts_of  # noqa: E402
+from .package import background_of, write_figures, write_package  # noqa: E402
+
+Floats = npt.NDArray[np.float32]
+
+_IMAGE_RATE, _AUDIO_RATE = 3e-3, 1.5e-3
+_SAY_EVERY_S = 15.0
+
+
+@dataclass
+class Prepared:
+    """A recording that was looked at: everything that training needs of it."""
+
+    recording: Recording
+    track: Track
+    boxes: list[Box | None]
+    wave: Floats
+    scale: Scale
+    values: Floats
+    rest: Floats
+    report: Report
+
+
+def _video(source: Path, work: Path, say: Say) -> Recording:
+    card = work / "recording.json"
+    if card.exists():
+        kept = json.loads(card.read_text("utf-8"))
+        return Recording(work / "recording.mp4", kept["width"], kept["height"], kept["frames"], kept["notes"])
+    say(f"video: reading {source}")
+    made = normalise(source, work / "recording.mp4")
+    facts = {"width": made.width, "height": made.height, "frames": made.frames, "notes": made.notes}
+    part = work / ".recording.json.part"
+    part.write_text(json.dumps(facts), "utf-8")
+    part.replace(card)
+    return made
+
+
+def _faces(recording: Recording, work: Path, say: Say, interrupts: Interrupts) -> Track:
+    path = work / "faces.npz"
+    if path.exists():
+        return Track.load(path)
+    began = said = time.monotonic()
+
+    def progress(done: int) -> None:
+        nonlocal said
+        interrupts.check(f"looking for faces at frame {done} of {recording.frames}")
+        now = time.monotonic()
+        if now - said >= _SAY_EVERY_S:
+            left = (now - began) / done * (recording.frames - done)
+            say(f"faces: frame {done} of {recording.frames}; {left:.0f} s left")
+            said = now
+
+    frames = read_frames(recording.video, recording.width, recording.height)
+    track = follow(frames, recording.frames, recording.width, recording.height, FaceFinder(), progress)
+    track.save(path)
+    return track
+
+
+def prepare(source: Path, work: Path, say: Say, interrupts: Interrupts) -> Prepared:
+    """Says what is of use in the recording; StudioError where that is not enough to train on."""
+    recording = _video(source, work, say)
+    say(f"video: {recording.width}x{recording.height}, {recording.frames} frames, {recording.frames / 25:.2f} s at 25 a second")
+    for note in recording.notes:
+        say(note if note.startswith("warning") else f"video: {note}")
+    wave = read_sound(source, recording.frames)
+    track = _faces(recording, work, say, interrupts)
+    boxes = box_track(track)
+    measured = measures(track.points)
+    scale = scale_of(measured[track.usable]) if track.usable.any() else None
+    report = judge(track, boxes, measured, scale, wave)
+    for line in report.lines():
+        say(line)
+    if report.refusal or scale is None:
+        raise StudioError(f"{source}: {report.refusal}")
+    values = np.nan_to_num(scale.values(measured))
+    return Prepared(recording, track, boxes, wave, scale, values, rest_of(values[track.usable]), report)
+
+
+def _device(wanted: str) -> str:
+    there = bool(torch.cuda.is_available())
+    if wanted == "cuda" and not there:
+        raise StudioError("--device cuda: PyTorch finds no CUDA device", EXIT_UNAVAILABLE)
+    return "cuda" if there and wanted != "cpu" else "cpu"
+
+
+def _train(
+    ready: Prepared, options: Options, work: Path, say: Say, interrupts: Interrupts
+) -> tuple[AudioEncoder, Generator, dict[str, Any]]:
+    device = _device(options.device)
+    parts = parts_of(ready.recording.frames)
+    usable = ready.track.usable
+    audio_steps, image_steps = options.steps
+    torch.manual_seed(1)
+    encoder, branch = networks_of(options.base) if options.base else (AudioEncoder(), AudioBranch())
+    speech = Recorded(ready.wave, ready.values, usable, ready.rest, parts)
+    held_out = (ready.wave[parts.held_out * 640 :], ready.values[parts.held_out :], usable[parts.held_out :])
+    keep = options.fast and options.base is not None
+    start = f"starts from {options.base.name}'s" if options.base else "starts from nothing"
+    say(f"audio: {audio_steps} steps on {device}, {start}{', encoder kept' if keep else ''}")
+    audio_stage = AudioStage(speech, encoder, branch, loss_weights=LOSS_WEIGHTS, keep_encoder=keep, device=device,
+                             held_out=held_out if held_out[2].any() else None)  # fmt: skip
+    audio = loop.run(audio_stage, Settings(audio_steps, _AUDIO_RATE, weight_decay=0.02, average=True), work / "audio.pt", say,
+                     stop=interrupts.asked)  # fmt: skip
+    size = SIZES[options.size]
+    pictures = cut(ready.recording.video, ready.track, ready.boxes, size.inner_px, work)
+    pairs = RecordedPairs(pictures, ready.track, ready.boxes, ready.values, parts)
+    say(f"image: size {options.size}, {size.inner_px} px, {image_steps} steps on {device}; previews in {work / 'previews'}")
+    torch.manual_seed(2)
+    image_stage = ImageStage(pairs, size, device=device, held_out=pairs.held_out_pairs())
+    image = loop.run(image_stage, Settings(image_steps, _IMAGE_RATE, warm_steps=60, seed=2), work / "image.pt", say,
+                     stop=interrupts.asked, previews=work / "previews")  # fmt: skip
+    encoder, branch = audio_networks(audio.weights)
+    figures = {
+        name: {"steps": trained.steps, "held_out_error": round(min((e for _, e in trained.history), default=0.0), 4)}
+        for name, trained in (("audio", audio), ("image", image))
+    }
+    return encoder, Generator(branch, image_network(image.weights, size)).eval(), figures
+
+
+def create(source: Path, output: Path, say: Say, options: Options, *, name: str | None = None, licence: str = "",
+           overwrite: bool = False, work: Path | None = None, keep_work: bool = False, restart: bool = False,
+           check_only: bool = False) -> None:  # fmt: skip
+    """Writes the avatar; StudioError says what is in the way. What was done so far stays in the work folder."""
+    name = package_name(name, output)
+    if not check_only:
+        claim(output, overwrite)
+    if not source.is_file():
+        raise StudioError(f"{source}: no such file" if not source.exists() else f"{source}: a folder, want a video")
+    threads = options.threads or os.cpu_count() or 1
+    torch.set_num_threads(threads)
+    cv2.setNumThreads(threads)
+    began = time.monotonic()
+    work = work or output.with_name(output.name + ".work")
+    made_of = {
+        "recording": source.name, "sha256": sha256_of(source), "size": options.size, "steps": list(options.steps),
+        "fast": options.fast, "base": sha256_of(options.base / "generator.onnx") if options.base else "none",
+    }  # fmt: skip
+    if open_work(work, made_of, restart=restart):
+        say(f"work: goes on in {work}")
+    with Interrupts() as interrupts:
+        try:
+            ready = prepare(source, work, say, interrupts)
+        except StudioError:
+            if not interrupts.asked():
+                shutil.rmtree(work, ignore_errors=True)  # a recording of no use leaves nothing behind
+            raise
+        if check_only:
+            say("check: it can be trained on")
+            if not keep_work:
+                shutil.rmtree(work)
+            return
+        encoder, generator, figures = _train(ready, options, work, say, interrupts)
+        _finish(ready, options, encoder, generator, figures, output, name, licence, made_of, say)
+    if not keep_work:
+        shutil.rmtree(work)
+    say(f"avatar: {output} ({(time.monotonic() - began) / 60:.0f} min)")
+
+
+def _finish(ready: Prepared, options: Options, encoder: AudioEncoder, generator: Generator, figures: dict[str, Any],
+            output: Path, name: str, licence: str, made_of: dict[str, Any], say: Say) -> None:  # fmt: skip
+    """Package and check; the avatar appears when both are done."""
+    recording, parts = ready.recording, parts_of(ready.recording.frames)
+    background = background_of(recording.video, recording.width, recording.height, ready.boxes)
+    say(f"package: frames {background.first}-{background.first + background.count - 1} of the recording, the mouth closed")
+    with new_package(output) as folder:
+        provenance = f"trained by lipcast avatar create on {made_of['recording']} (sha256 {made_of['sha256'][:16]})"
+        difference = write_package(folder, background, encoder, generator, ready.rest, ready.wave, SIZES[options.size].inner_px,
+                                   name, licence, provenance)  # fmt: skip
+        points = ready.track.points[background.first : background.first + background.count]
+        held = slice(parts.held_out, None)
+        found = check(folder, background, points, ready.scale, ready.wave[parts.held_out * 640 :],
+                      ready.values[held, OPEN], ready.track.usable[held])  # fmt: skip
+        say(found.line())
+        for warning in found.warnings():
+            say(f"warning: {warning}")
+        facts = {**made_of, "options": {"size": options.size, "fast": options.fast}, "recording_report": ready.report.facts(),
+                 "training": figures, "check": found.facts(), "onnx_difference": difference}  # fmt: skip
+        write_figures(folder, facts)

@@ -1,0 +1,44 @@
+"""SIGINT and SIGTERM as a question: the work in hand is brought to a whole state, then the command ends with 130."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from types import FrameType, TracebackType
+
+from ..errors import EXIT_INTERRUPTED, StudioError
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+class Interrupts:
+    """Collects the signals while the block runs. A second one ends the process the usual way."""
+
+    def __init__(self) -> None:
+        self._asked = threading.Event()
+        self._before = {number: signal.getsignal(number) for number in _SIGNALS}
+
+    def asked(self) -> bool:
+        """Whether one came."""
+        return self._asked.is_set()
+
+    def check(self, where: str) -> None:
+        """StudioError if one came."""
+        if self.asked():
+            raise StudioError(f"stopped {where}; the same command goes on from there", EXIT_INTERRUPTED)
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        self._asked.set()
+        self._restore()
+
+    def _restore(self) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def __enter__(self) -> Interrupts:
+        for number in _SIGNALS:
+            signal.signal(number, self._note)
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
+        self._restore()

@@ -1,0 +1,53 @@
+"""The folder beside the avatar that keeps what a run has made, so that an interrupted one goes on."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+from ..errors import EXIT_OUTPUT, StudioError
+
+_CARD = "create.json"
+
+
+def sha256_of(path: Path) -> str:
+    """Of a file's bytes, read in pieces."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while piece := file.read(1 << 20):
+            digest.update(piece)
+    return digest.hexdigest()
+
+
+def open_work(folder: Path, made_of: dict[str, Any], *, restart: bool) -> bool:
+    """Makes the folder, or takes it up; returns whether there was one of the same recording and options.
+
+    StudioError where the folder is another's. restart throws away what it holds; it must be a work folder to go.
+    """
+    card = folder / _CARD
+    if folder.exists() and restart:
+        if not card.is_file():
+            raise StudioError(f"{folder}: not a work folder of lipcast; it is left alone", EXIT_OUTPUT)
+        shutil.rmtree(folder)
+    if folder.exists():
+        try:
+            before = json.loads(card.read_text("utf-8"))
+        except (OSError, ValueError):
+            raise StudioError(f"{folder}: exists and is not a work folder; --work names another", EXIT_OUTPUT) from None
+        other = [key for key in made_of if before.get(key) != made_of[key]]
+        if other:
+            was, now = before.get(other[0]), made_of[other[0]]
+            raise StudioError(
+                f"{folder}: holds a run with another {other[0]} ({was}, now {now}); --restart throws it away", EXIT_OUTPUT
+            )
+        return True
+    part = folder.with_name(f".{folder.name}.part")
+    shutil.rmtree(part, ignore_errors=True)
+    part.mkdir(parents=True)
+    (part / _CARD).write_text(json.dumps(made_of, indent=2) + "\n", "utf-8")
+    (part / "previews").mkdir()
+    part.rename(folder)
+    return False

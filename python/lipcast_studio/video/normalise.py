@@ -1,0 +1,130 @@
+"""Any recording -> upright frames of square pixels at 25 a second, BT.709, and mono sound at 16 kHz that begins with them."""
+
+from __future__ import annotations
+
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from ..errors import EXIT_OUTPUT, StudioError
+from .ffmpeg import first_line, h264, program, source
+from .probe import HDR, Facts, probe
+
+FPS = 25
+RATE_HZ = 16_000
+LARGEST_SIDE_PX = 1920
+SHORTEST_S = 10.0
+COARSE_RATE = 20
+
+
+@dataclass(frozen=True)
+class Recording:
+    """A normalised recording: the video file, its size and frame count, and what was changed on the way."""
+
+    video: Path
+    width: int
+    height: int
+    frames: int
+    notes: list[str]
+
+
+def target_size(facts: Facts) -> tuple[int, int]:
+    """Upright, even, and at most 1920 pixels on the longer side."""
+    width, height = facts.upright
+    scale = min(1.0, LARGEST_SIDE_PX / max(width, height))
+    return max(2, round(width * scale / 2) * 2), max(2, round(height * scale / 2) * 2)
+
+
+def check(path: Path, facts: Facts, shortest_s: float) -> list[str]:
+    """StudioError for what no avatar can be made of; notes on what will be changed."""
+    if facts.transfer in HDR:
+        raise StudioError(
+            f"{path}: {HDR[facts.transfer]} colours, want SDR: record in SDR, or convert it first"
+            " (ffmpeg -i IN -vf zscale=t=linear,tonemap=hable,zscale=p=bt709:t=bt709:m=bt709:r=tv,format=yuv420p OUT)"
+        )
+    if facts.sounds == 0:
+        raise StudioError(f"{path}: no audio track, want the person's speech with the picture")
+    if 0 < facts.duration_s < shortest_s:
+        raise StudioError(f"{path}: {facts.duration_s:.1f} s long, want {shortest_s:g} s or more (a minute or two is good)")
+    if min(facts.upright) < 64:
+        raise StudioError(f"{path}: {facts.upright[0]}x{facts.upright[1]} pixels, want 64 or more each way")
+    notes = []
+    if facts.rotation:
+        notes.append(f"turned upright by its rotation tag ({facts.rotation} degrees)")
+    if facts.pixel_shape != 1:
+        notes.append(f"pixels of shape {facts.pixel_shape.numerator}:{facts.pixel_shape.denominator} made square")
+    size = target_size(facts)
+    if size != facts.upright:
+        notes.append(f"scaled from {facts.upright[0]}x{facts.upright[1]} to {size[0]}x{size[1]}")
+    if facts.variable_rate:
+        notes.append(f"variable frame rate ({float(facts.rate):.4g} a second on average), resampled by time to {FPS}")
+    elif facts.rate != FPS:
+        notes.append(f"{float(facts.rate):.4g} frames a second, resampled by time to {FPS}")
+    if facts.rate < COARSE_RATE:
+        notes.append(f"warning: {float(facts.rate):.4g} frames a second miss much of a mouth's movement, want {FPS} or more")
+    if facts.sounds > 1:
+        notes.append(f"{facts.sounds} audio tracks, the first is taken")
+    return notes
+
+
+def normalise(path: Path, video: Path, *, shortest_s: float = SHORTEST_S) -> Recording:
+    """Writes `video`, beside its name first. StudioError where the recording is of no use."""
+    facts = probe(path)
+    notes = check(path, facts, shortest_s)
+    width, height = target_size(facts)
+    known = {"bt709": "bt709", "smpte170m": "bt601", "bt470bg": "bt601", "bt2020nc": "bt2020"}
+    matrix = known.get(facts.matrix, "bt709" if height >= 720 else "bt601")  # what players guess where it is not said
+    part = video.with_name(f".{video.name}.part")
+    pictures = (
+        f"fps={FPS}:start_time=0,scale={width}:{height}:in_color_matrix={matrix}:out_color_matrix=bt709:out_range=tv"
+        ":flags=bicubic+accurate_rnd+full_chroma_int,setsar=1"
+    )
+    command = [program("ffmpeg"), "-y", "-v", "error", "-i", source(path), "-map", "0:v:0", "-an", "-sn", "-dn",
+               "-vf", pictures, *h264(16), source(part)]  # fmt: skip
+    made = subprocess.run(command, capture_output=True, text=True, errors="replace")
+    complaint = first_line(made.stderr) if made.stderr.strip() else ""
+    frames = count_frames(part) if part.exists() else 0
+    if frames == 0:
+        raise StudioError(f"{path}: no frame can be decoded: {complaint or 'the video track is empty'}")
+    seconds = frames / FPS
+    if seconds < facts.duration_s - max(0.25, 0.01 * facts.duration_s):
+        notes.append(
+            f"warning: the picture ends early: {seconds:.2f} of {facts.duration_s:.2f} s can be decoded"
+            f" (frames 0-{frames - 1}){': ' + complaint if complaint else ''}"
+        )
+    elif made.returncode != 0:
+        raise StudioError(f"{video}: {complaint}", EXIT_OUTPUT)
+    elif complaint:
+        notes.append(f"warning: damaged frames: {complaint}")
+    if seconds < shortest_s:
+        raise StudioError(
+            f"{path}: {seconds:.1f} s of picture, want {shortest_s:g} s or more" + (f" ({notes[-1]})" if notes else "")
+        )
+    part.replace(video)
+    return Recording(video, width, height, frames, notes)
+
+
+def count_frames(video: Path) -> int:
+    """Frames in a video; 0 where it cannot be read."""
+    command = [program("ffprobe"), "-v", "error", "-count_packets", "-select_streams", "v:0",
+               "-show_entries", "stream=nb_read_packets", "-of", "csv=p=0", source(video)]  # fmt: skip
+    told = subprocess.run(command, capture_output=True, text=True).stdout.strip().strip(",")
+    return int(told) if told.isdigit() else 0
+
+
+def read_sound(path: Path, frames: int) -> npt.NDArray[np.float32]:
+    """The first audio track as mono [frames * 640] at 16 kHz in [-1,1]: it begins with the picture and ends with it.
+
+    StudioError where it cannot be decoded.
+    """
+    command = [program("ffmpeg"), "-v", "error", "-i", source(path), "-map", "0:a:0", "-af",
+               "aresample=async=1:first_pts=0", "-ac", "1", "-ar", str(RATE_HZ), "-f", "s16le", "-"]  # fmt: skip
+    heard = subprocess.run(command, capture_output=True)
+    wave = np.frombuffer(heard.stdout[: len(heard.stdout) // 2 * 2], "<i2").astype(np.float32) / 32768
+    if len(wave) == 0:
+        raise StudioError(f"{path}: no sound can be decoded: {first_line(heard.stderr.decode(errors='replace'))}")
+    length = frames * RATE_HZ // FPS
+    return np.pad(wave[:length], (0, max(0, length - len(wave))))

@@ -1,0 +1,80 @@
+"""What a video file holds, before a frame of it is decoded."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+from ..errors import StudioError
+from .ffmpeg import first_line, program, source
+
+HDR = {"smpte2084": "HDR10 (PQ)", "arib-std-b67": "HLG"}
+
+
+@dataclass(frozen=True)
+class Facts:
+    """width, height: as stored. rotation: degrees the player turns it. shape: height of a pixel to its width, inverted."""
+
+    width: int
+    height: int
+    rotation: int
+    pixel_shape: Fraction
+    rate: Fraction
+    variable_rate: bool
+    duration_s: float
+    matrix: str
+    transfer: str
+    sounds: int
+
+    @property
+    def upright(self) -> tuple[int, int]:
+        """Width and height as seen: pixels made square, turned."""
+        width = round(self.width * self.pixel_shape)
+        return (self.height, width) if self.rotation % 180 else (width, self.height)
+
+
+def _ratio(text: str | None, separator: str) -> Fraction:
+    try:
+        over, under = (text or "").split(separator)
+        return Fraction(int(over), int(under))
+    except (ValueError, ZeroDivisionError):
+        return Fraction(0)
+
+
+def _rotation(stream: dict[str, Any]) -> int:
+    for entry in stream.get("side_data_list", ()):
+        if "rotation" in entry:
+            return round(float(entry["rotation"])) % 360
+    return 0
+
+
+def probe(path: Path) -> Facts:
+    """StudioError where there is no such file, or no picture that ffmpeg reads in it."""
+    if not path.is_file():
+        raise StudioError(f"{path}: no such file" if not path.exists() else f"{path}: a folder, want a video")
+    command = [program("ffprobe"), "-v", "error", "-of", "json", "-show_streams", "-show_format", source(path)]
+    asked = subprocess.run(command, capture_output=True, text=True, errors="replace")
+    if asked.returncode != 0:
+        raise StudioError(f"{path}: not a video that can be read: {first_line(asked.stderr).split(': ')[-1]}")
+    told = json.loads(asked.stdout)
+    streams = told.get("streams", [])
+    pictures = [s for s in streams if s.get("codec_type") == "video" and not s.get("disposition", {}).get("attached_pic")]
+    if not pictures:
+        raise StudioError(f"{path}: no video track, want a recording of a person who speaks")
+    stream = pictures[0]
+    average, nominal = (_ratio(stream.get(key), "/") for key in ("avg_frame_rate", "r_frame_rate"))
+    rate = average or nominal
+    if rate <= 0 or not stream.get("width"):
+        raise StudioError(f"{path}: its video track states no frame rate or size; it is damaged")
+    duration = stream.get("duration") or told.get("format", {}).get("duration") or 0
+    return Facts(
+        int(stream["width"]), int(stream["height"]), _rotation(stream),
+        _ratio(stream.get("sample_aspect_ratio"), ":") or Fraction(1), rate,
+        bool(nominal and abs(nominal / rate - 1) > Fraction(1, 50)), float(duration),
+        str(stream.get("color_space", "")), str(stream.get("color_transfer", "")),
+        sum(s.get("codec_type") == "audio" for s in streams),
+    )  # fmt: skip
