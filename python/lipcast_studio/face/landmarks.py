@@ -81,11 +81,15 @@ class Roi:
         return np.asarray(cv2.getAffineTransform(corners.astype(np.float32), square.astype(np.float32)), float)
 
 
-def _overlap(a: Detection, b: Detection) -> float:
+def _same_face(a: Detection, b: Detection) -> bool:
+    """Overlapping, or one (of a face that a part of the picture cuts) centred in the other."""
+    apart = np.abs(a.centre - b.centre)
+    if (apart < np.maximum(a.size, b.size) / 2).all():
+        return True
     low = np.maximum(a.centre - a.size / 2, b.centre - b.size / 2)
     high = np.minimum(a.centre + a.size / 2, b.centre + b.size / 2)
     shared = float(np.clip(high - low, 0, None).prod())
-    return shared / (a.area + b.area - shared)
+    return shared > _OVERLAP * (a.area + b.area - shared)
 
 
 class FaceFinder:
@@ -96,19 +100,22 @@ class FaceFinder:
         self._detector: Any = cv2.dnn.readNetFromTFLite(str(_model(_DETECTOR)))
         self._mesh: Any = cv2.dnn.readNetFromTFLite(str(_model(_MESH)))
 
-    def detect(self, picture: Picture) -> list[Detection]:
-        """All faces, best first. A face smaller than about a tenth of the picture's longer side is looked for in parts of it."""
+    def detect(self, picture: Picture, *, thorough: bool = False) -> list[Detection]:
+        """All faces, best first. thorough: small ones too, looked for in squares of the picture; so it is if none is found."""
         height, width = picture.shape[:2]
         found = self._look(picture, 0, 0)
-        if not found and max(width, height) > 1.2 * min(width, height):
-            side = min(width, height)
-            for share in (0.0, 0.5, 1.0):
-                x, y = round((width - side) * share), round((height - side) * share)
+        side = min(width, height)
+        if (thorough or not found) and max(width, height) > 1.2 * side:
+            parts = -(-2 * (max(width, height) - side) // side) + 1  # each shares half of its neighbour
+            for share in np.linspace(0, 1, parts):
+                x, y = round((width - side) * float(share)), round((height - side) * float(share))
                 found += self._look(picture[y : y + side, x : x + side], x, y)
         kept: list[Detection] = []
         for face in sorted(found, key=lambda f: -f.score):
-            if all(_overlap(face, other) < _OVERLAP for other in kept):
+            if not any(_same_face(face, other) for other in kept):
                 kept.append(face)
+        if len(kept) > 1:  # the mesh knows a window from a face; a single one is asked for its points anyway
+            kept = [face for face in kept if self.mesh(picture, roi_of_detection(face)) is not None]
         return kept
 
     def _look(self, picture: Picture, left: int, top: int) -> list[Detection]:

@@ -24,6 +24,7 @@ REASONS = {
     STILL_MOUTH: "speech with a still mouth (another voice?)",
 }
 _SECOND_FACE = 0.25  # its area to the first one's, from which it counts
+_THOROUGH_FRAMES = 5  # small faces are looked for this often; what is found holds until the next look
 _BLUR_SHARE = 0.25  # of the recording's median sharpness
 _JUMP = 0.35  # move from one frame to the next, in widths of the face
 _SHARP_PX = 128
@@ -91,16 +92,19 @@ def follow(frames: Iterable[Picture], count: int, width: int, height: int, finde
     sharpness = np.zeros(count)
     status = np.full(count, NO_FACE)
     before: Points | None = None
+    crowded = False
     for i, picture in enumerate(frames):
         if i >= count:
             break
-        found = finder.detect(picture)
+        thorough = i % _THOROUGH_FRAMES == 0
+        found = finder.detect(picture, thorough=thorough)
         face = _main_face(found, before)
         here = _points(finder, picture, face, before)
         if here is not None:
             points[i], sharpness[i], status[i] = here, _sharpness(picture, here), USABLE
             others = [f for f in found if f is not face and face is not None and f.area >= _SECOND_FACE * face.area]
-            if others:
+            crowded = bool(others) or (crowded and not thorough)
+            if crowded:
                 status[i] = SEVERAL_FACES
             elif before is not None:
                 wide = np.linalg.norm(here[454, :2] - here[234, :2])

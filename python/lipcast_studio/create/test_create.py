@@ -1,0 +1,166 @@
+"""The pieces of `create` between the faces and the package."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from lipcast_studio.create.interrupt import Interrupts
+from lipcast_studio.create.material import Recorded, parts_of
+from lipcast_studio.create.options import find_base, options_of
+from lipcast_studio.create.package import Background, background_of, with_closed_mouth
+from lipcast_studio.create.report import judge
+from lipcast_studio.create.work_folder import open_work
+from lipcast_studio.errors import EXIT_INTERRUPTED, StudioError
+from lipcast_studio.face.mouth import Scale
+from lipcast_studio.face.track import NO_FACE, STILL_MOUTH, USABLE, Track
+from lipcast_studio.video.ffmpeg import FrameWriter
+
+
+@pytest.mark.parametrize("count", [250, 300, 3000, 30_000])
+def test_what_is_held_out_is_never_trained_on(count: int) -> None:
+    parts = parts_of(count)
+    assert 0 < parts.train <= parts.held_out - 25
+    assert 50 <= parts.count - parts.held_out <= 1500
+    assert parts.count == count
+
+
+def test_a_chunk_of_the_recording_gives_no_weight_to_unusable_frames() -> None:
+    wave = np.random.default_rng(1).normal(0, 0.1, 300 * 640).astype(np.float32)
+    values = np.full((300, 7), 0.8, np.float32)
+    usable = np.ones(300, bool)
+    usable[100:150] = False
+    rest = np.zeros(7, np.float32)
+    clip = Recorded(wave, values, usable, rest, parts_of(300)).clip
+    pad = 15
+    assert (clip.weight[pad + 100 : pad + 150] == 0).all()
+    assert (clip.weight[pad : pad + 100] == 1).all()
+    assert (clip.weight[:pad] > 1).all()  # silence before the sound, the mouth at rest
+    assert (clip.values[:pad] == 0).all()
+
+
+def recording(count: int = 400) -> tuple[Track, list, np.ndarray, Scale, np.ndarray]:
+    """A track that is usable throughout, an opening that follows the sound."""
+    rng = np.random.default_rng(2)
+    opening = np.repeat(rng.random(count // 4), 4)
+    measured = np.repeat(opening[:, None], 7, 1)
+    wave = (np.repeat(opening + 0.05, 640) * rng.normal(0, 0.1, count * 640)).astype(np.float32)
+    track = Track(np.zeros((count, 468, 3)), np.ones(count), np.full(count, USABLE), 640, 360)
+    return track, [(0, 0, 64, 64)] * count, measured, Scale(np.zeros(7), np.ones(7)), wave
+
+
+def test_a_good_recording_is_not_refused() -> None:
+    report = judge(*recording())
+    assert report.refusal == ""
+    assert report.lines() == ["usable: 400 of 400 frames (16.0 of 16.0 s), speech in 16.0 s of them"]
+
+
+def test_another_voice_is_told_and_its_frames_are_left_out() -> None:
+    track, boxes, measured, scale, wave = recording()
+    measured[200:300] = 0.1
+    report = judge(track, boxes, measured, scale, wave)
+    ((first, last),) = report.reasons["speech with a still mouth (another voice?)"]
+    assert 185 <= first <= 205
+    assert 290 <= last <= 315
+    assert track.status[250] == STILL_MOUTH
+    assert boxes[250] is None
+    assert "frames" in report.lines()[0]
+
+
+def test_a_sound_out_of_step_is_a_warning_with_its_size() -> None:
+    track, boxes, measured, scale, wave = recording()
+    report = judge(track, boxes, np.roll(measured, 8, 0), scale, wave)
+    assert report.warnings == ["the mouth moves 320 ms after the sound"]
+
+
+def test_a_mouth_that_does_not_move_and_a_recording_without_a_face_are_refused() -> None:
+    track, boxes, measured, scale, wave = recording()
+    assert (
+        judge(track, boxes, measured * 0 + 0.3, scale, wave).refusal == "the mouth does not move in frames 0-399 (0.00-16.00 s)"
+    )
+    track, boxes, measured, scale, wave = recording()
+    track.status[:] = NO_FACE
+    refusal = judge(track, [None] * 400, measured * np.nan, None, wave).refusal
+    assert refusal == "0.0 s of usable picture, want 10 or more: no face in frames 0-399 (0.00-16.00 s)"
+
+
+def test_the_avatars_frames_show_the_mouth_at_rest_and_nothing_else_changes(tmp_path: Path) -> None:
+    frame = np.kron(np.random.default_rng(3).integers(60, 200, (9, 12, 3)), np.ones((20, 20, 1))).astype(np.uint8)
+    with FrameWriter(tmp_path / "a.mp4", 240, 180, crf=1) as writer:
+        for _ in range(4):
+            writer.write(frame)
+    box = (30, 10, 198, 178)
+    background = background_of(tmp_path / "a.mp4", 240, 180, [None, box, box, box])
+    assert (background.first, background.count) == (1, 3)
+
+    class Filled:
+        """A net that fills its picture with the first mouth value."""
+
+        @staticmethod
+        def image(picture: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
+            return torch.zeros_like(picture[:, :3]) + values[:, :1, None, None]
+
+    rest = np.full(7, 0.5, np.float32)
+    recorded = [f.copy() for f in background.frames()]
+    shown = list(with_closed_mouth(background, Filled(), rest, 160))  # type: ignore[arg-type]
+    assert len(shown) == len(recorded) == 3
+    for before, after in zip(recorded, shown, strict=True):
+        assert (after[20:168, 40:188] == 127).all()
+        outside = np.ones((180, 240), bool)
+        outside[box[1] : box[3], box[0] : box[2]] = False
+        assert np.array_equal(after[outside], before[outside])
+
+
+def test_the_longest_whole_stretch_is_shown_and_at_most_30_s_of_it(tmp_path: Path) -> None:
+    box = (0, 0, 64, 64)
+    boxes = [box] * 100 + [None] + [box] * 2000
+    background = background_of(tmp_path / "a.mp4", 240, 180, boxes)
+    assert background == Background(tmp_path / "a.mp4", 240, 180, 101, [box] * 750)
+
+
+def test_a_work_folder_is_taken_up_by_its_own_run_only(tmp_path: Path) -> None:
+    work = tmp_path / "anna.work"
+    assert not open_work(work, {"sha256": "a", "size": "s"}, restart=False)
+    (work / "audio.pt").write_text("x")
+    assert open_work(work, {"sha256": "a", "size": "s"}, restart=False)
+    with pytest.raises(StudioError, match=r"another sha256 \(a, now b\); --restart throws it away"):
+        open_work(work, {"sha256": "b", "size": "s"}, restart=False)
+    assert (work / "audio.pt").exists()
+    assert not open_work(work, {"sha256": "b", "size": "s"}, restart=True)
+    assert not (work / "audio.pt").exists()
+    (tmp_path / "mine").mkdir()
+    for restart in (False, True):
+        with pytest.raises(StudioError, match="not a work folder"):
+            open_work(tmp_path / "mine", {"size": "s"}, restart=restart)
+    assert (tmp_path / "mine").is_dir()
+
+
+def test_fast_and_sizes_choose_steps_that_flags_override() -> None:
+    def chosen(size: str | None, fast: bool, audio: int | None = None) -> tuple[str, tuple[int, int]]:
+        options = options_of(size, fast, audio, None, "none", "cpu", 1)
+        return options.size, options.steps
+
+    assert chosen(None, False)[0] == "m"
+    assert chosen(None, True)[0] == "s"
+    assert chosen("l", False, 7)[1][0] == 7
+    assert sum(chosen("s", True)[1]) < sum(chosen("s", False)[1])
+    assert find_base("none") is None
+    assert (find_base(None) or Path()).name == "demo"
+
+
+def test_a_signal_is_a_question_and_then_an_exit_with_130() -> None:
+    import os
+    import signal
+
+    before = signal.getsignal(signal.SIGTERM)
+    with Interrupts() as interrupts:
+        interrupts.check("at frame 3")
+        os.kill(os.getpid(), signal.SIGTERM)
+        with pytest.raises(StudioError, match="stopped at frame 4; the same command goes on") as caught:
+            for _ in range(1000):
+                interrupts.check("at frame 4")
+        assert caught.value.code == EXIT_INTERRUPTED
+    assert signal.getsignal(signal.SIGTERM) == before

@@ -1,0 +1,282 @@
+"""`lipcast avatar create`: a recording becomes an avatar, or a verdict that names frames and times.
+
+The recording is the demo avatar's own render: a painted face that MediaPipe's models find, and real speech.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import lab
+import pytest
+from lipcast_studio.__main__ import main
+
+DEMO = lab.ROOT / "avatars/demo"
+SPEECH = [DEMO / "speech.wav", DEMO / "truth/librivox-0920.wav"]
+TINY = ("--fast", "--image-steps", "2", "--threads", "1")
+
+
+def ffmpeg(*words: object) -> None:
+    subprocess.run(["ffmpeg", "-y", "-v", "error", *map(str, words)], check=True)
+
+
+@pytest.fixture(autouse=True)
+def python(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The tests' Python stands behind `lipcast avatar`."""
+    monkeypatch.setenv("LIPCAST_PYTHON", sys.executable)
+    path = os.pathsep.join([str(lab.ROOT / "python"), os.environ.get("PYTHONPATH", "")])
+    monkeypatch.setenv("PYTHONPATH", path)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("create")
+
+
+@pytest.fixture(scope="module")
+def talk(folder: Path) -> Path:
+    """Twelve seconds of the demo avatar speaking, 640x360."""
+    wav = folder / "speech.wav"
+    inputs = [word for path in SPEECH for word in ("-i", path)]
+    ffmpeg(*inputs, "-filter_complex", "[0][1]concat=v=0:a=1", "-t", 12, wav)
+    lab.render(DEMO, wav, folder / "talk.mp4", "--size", "640x360")
+    return folder / "talk.mp4"
+
+
+def verdict(
+    capsys: pytest.CaptureFixture[str], video: Path, *flags: object
+) -> tuple[int, list[str]]:
+    """Exit code and lines of `create --check`."""
+    capsys.readouterr()
+    words = ["create", video, "-o", video.with_suffix(".avatar"), "--check", *flags]
+    code = main([str(word) for word in words])
+    return code, capsys.readouterr().err.splitlines()
+
+
+def told(lines: list[str], reason: str) -> list[tuple[int, int]]:
+    """The runs of frames that a reason names; their times must agree."""
+    (line,) = (line for line in lines if line.startswith(f"unusable, {reason}: "))
+    found = re.findall(r"frames (\d+)-(\d+) \((\d+\.\d\d)-(\d+\.\d\d) s\)", line)
+    for first, last, begins, ends in found:
+        assert float(begins) == pytest.approx(int(first) / 25)
+        assert float(ends) == pytest.approx((int(last) + 1) / 25)
+    return [(int(first), int(last)) for first, last, _, _ in found]
+
+
+def running(video: Path, output: Path) -> subprocess.Popen[str]:
+    command = [lab.BINARY, "avatar", "create", video, "-o", output, *TINY]
+    return subprocess.Popen(
+        [*map(str, command), "--audio-steps", "8"], stderr=subprocess.PIPE, text=True
+    )
+
+
+def until(process: subprocess.Popen[str], said: str) -> Iterator[str]:
+    """Its lines, to the one that begins so."""
+    assert process.stderr is not None
+    for line in process.stderr:
+        yield line
+        if line.startswith(said):
+            return
+    pytest.fail(f"ended without saying '{said}'")
+
+
+@pytest.fixture(scope="module")
+def run(talk: Path, folder: Path) -> dict[str, object]:
+    """One avatar, made in three goes: stopped by SIGTERM, killed, and finished."""
+    output = folder / "anna"
+    found: dict[str, object] = {"avatar": output}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LIPCAST_PYTHON", sys.executable)
+        patch.setenv("PYTHONPATH", str(lab.ROOT / "python"))
+        stopped = running(talk, output)
+        list(until(stopped, "audio: 8 steps"))
+        stopped.send_signal(signal.SIGTERM)
+        found["stopped"] = (stopped.communicate(timeout=120)[1], stopped.returncode)
+        found["after stop"] = sorted(p.name for p in folder.glob("anna*"))
+        killed = running(talk, output)
+        found["again"] = list(until(killed, "image: size s"))
+        killed.kill()
+        killed.communicate()
+        found["after kill"] = sorted(p.name for p in folder.glob("anna*"))
+        last = running(talk, output)
+        found["last"] = last.communicate(timeout=300)[1]
+        found["code"] = last.returncode
+    return found
+
+
+def test_a_run_that_is_stopped_goes_on_where_it_was(run: dict[str, object]) -> None:
+    said, code = run["stopped"]
+    assert code == 130
+    step = int(re.search(r"stopped at step (\d+) of 8 of audio", said)[1])
+    assert f"audio: goes on at step {step} of 8\n" in run["again"]
+    assert run["after stop"] == ["anna.work"]
+
+
+def test_a_run_that_is_killed_leaves_no_avatar_and_trains_nothing_twice(
+    run: dict[str, object],
+) -> None:
+    assert run["after kill"] == ["anna.work"]
+    assert run["code"] == 0, run["last"]
+    assert "audio: step" not in run["last"]
+    assert "faces: frame" not in run["last"]
+    assert "image: step 2 of 2" in run["last"]
+
+
+def test_the_avatar_passes_every_check_of_the_engine_and_speaks(
+    run: dict[str, object], folder: Path
+) -> None:
+    avatar = run["avatar"]
+    facts = lab.lipcast("inspect", avatar, "--json").report
+    assert facts["size"] == "640x360"
+    manifest = lab.read_manifest(avatar)
+    assert manifest["order"] == "bounce"
+    assert manifest["idle"] == {"first": 0, "count": manifest["frame_count"]}
+    assert lab.render(avatar, SPEECH[0], folder / "said.mp4", "--json").report["frames"]
+    pictures = lab.pictures(avatar, SPEECH[1])
+    assert len(pictures) > 100
+    x0, y0, x1, y1 = lab.box_of(avatar)
+    assert pictures[20:100, y0:y1, x0:x1].astype(float).std(0).max() > 3
+
+
+def test_what_was_measured_stands_in_the_package_and_the_work_folder_is_gone(
+    run: dict[str, object], folder: Path
+) -> None:
+    facts = json.loads((run["avatar"] / "create.json").read_text())
+    assert facts["training"]["audio"]["steps"] == 8
+    assert -1 <= facts["check"]["mouth_r"] <= 1
+    assert facts["check"]["held_out_frames"] > 25
+    assert facts["onnx_difference"] <= 1e-4
+    assert f"check: mouth opening r {facts['check']['mouth_r']:.2f}" in run["last"]
+    assert sorted(p.name for p in folder.glob("*anna*")) == ["anna"]
+
+
+def test_an_avatar_that_exists_is_replaced_only_when_asked(
+    run: dict[str, object], talk: Path
+) -> None:
+    avatar = run["avatar"]
+    before = {p.name: p.read_bytes() for p in avatar.iterdir()}
+    again = lab.lipcast("avatar", "create", talk, "-o", avatar, *TINY, ok=False)
+    assert again.code == 4
+    lab.refused(again, "anna: exists; --overwrite replaces it")
+    assert {p.name: p.read_bytes() for p in avatar.iterdir()} == before
+    assert not avatar.with_name("anna.work").exists()
+
+
+def test_a_work_folder_of_other_options_is_not_mixed_up(
+    talk: Path, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    work = folder / "kept.work"
+    code, lines = verdict(capsys, talk, "--work", work, "--keep-work", "--size", "s")
+    assert code == 0, lines
+    assert lines[-1] == "check: it can be trained on"
+    began = time.monotonic()
+    code, lines = verdict(capsys, talk, "--work", work, "--size", "l")
+    assert code == 4
+    assert re.search(r"holds a run with another size \(s, now l\); --restart", lines[0])
+    assert time.monotonic() - began < 60
+    code, lines = verdict(capsys, talk, "--work", folder, "--restart")
+    assert code == 4
+    assert "not a work folder of lipcast; it is left alone" in lines[0]
+    assert talk.exists()
+
+
+def test_frames_of_no_use_are_told_by_reason_frame_and_time(
+    talk: Path, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    video = folder / "mixed.mp4"
+    blurred = "gblur=sigma=5:enable='between(n,40,59)'"
+    gone = "drawbox=0:0:640:360:gray:fill:enable='between(n,100,119)'"
+    off = "overlay=x='if(between(n,180,199),-290,0)':y=0"
+    graph = (
+        f"[0:v]{blurred},{gone}[a];color=gray:640x360:r=25[b];[b][a]{off}:shortest=1"
+    )
+    ffmpeg("-i", talk, "-filter_complex", graph, "-c:v", "libx264", "-crf", 14, video)
+    code, lines = verdict(capsys, video)
+    assert code == 3  # 240 of 300 frames are left: 9.6 s
+    assert re.search(r"9\.\d s of usable picture, want 10 or more: ", lines[-1])
+    assert told(lines, "no face") == [(100, 119)]
+    assert told(lines, "blurred") == [(40, 59)]
+    cut = told(lines, "face cut off")
+    assert cut[0][0] <= 181
+    assert cut[-1][1] in (198, 199)
+
+
+def test_two_faces_are_told(
+    talk: Path, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    video = folder / "two.mp4"
+    ffmpeg(
+        "-i",
+        talk,
+        "-filter_complex",
+        "[0:v]crop=320:360:160:0,split[a][b];[a][b]hstack",
+        video,
+    )
+    code, lines = verdict(capsys, video)
+    assert code == 3
+    assert told(lines, "several faces") == [(0, 299)]
+    assert "several faces in frames 0-299 (0.00-12.00 s)" in lines[-1]
+
+
+def test_no_face_and_silence_are_refused(
+    talk: Path, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    nobody = folder / "nobody.mp4"
+    picture = ["-f", "lavfi", "-i", "testsrc=320x180:r=25:d=12"]
+    ffmpeg(*picture, "-i", talk, "-map", "0:v", "-map", "1:a", nobody)
+    code, lines = verdict(capsys, nobody)
+    assert code == 3
+    assert "no face in frames 0-299 (0.00-12.00 s)" in lines[-1]
+    quiet = folder / "quiet.mp4"
+    ffmpeg("-i", talk, "-af", "volume=0", "-c:v", "copy", quiet)
+    code, lines = verdict(capsys, quiet)
+    assert code == 3
+    assert re.search(
+        r"0\.0 s of speech, want 5 .*silent or nearly so.*frames 0-299", lines[-1]
+    )
+    assert not list(folder.glob("*.avatar*"))
+
+
+@pytest.mark.parametrize(
+    ("flags", "code", "said"),
+    [
+        (["--fast", "--size", "l"], 2, "--fast trains size s"),
+        (["--audio-steps", "0"], 2, "--audio-steps 0: want 1"),
+        (["--threads", "-1"], 2, "--threads -1: want 0"),
+        (["--base", "/nowhere"], 3, "--base /nowhere: no avatar in it"),
+        (["--name", "a/b"], 2, "want 1 to 200 bytes"),
+    ],
+)
+def test_wrong_options_are_refused_before_any_work(
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    flags: list[str],
+    code: int,
+    said: str,
+) -> None:
+    (tmp_path / "a.mp4").write_bytes(b"")
+    got, lines = verdict(capsys, tmp_path / "a.mp4", *flags)
+    assert got == code
+    assert said in lines[0]
+    assert [p.name for p in tmp_path.iterdir()] == ["a.mp4"]
+
+
+def test_a_gpu_that_is_asked_for_and_missing_is_an_error(
+    talk: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import torch
+
+    if torch.cuda.is_available():
+        pytest.skip("this machine has a GPU")
+    words = ["create", talk, "-o", tmp_path / "a", "--device", "cuda"]
+    capsys.readouterr()
+    assert main([str(word) for word in words]) == 5
+    assert "--device cuda: PyTorch finds no CUDA device" in capsys.readouterr().err
