@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 from itertools import islice
 from pathlib import Path
 
@@ -13,22 +12,15 @@ from scipy.io import wavfile
 from ..training.mel import RATE_HZ
 from ..training.picture import inner_of_crop, inner_picture
 from ..training.speaker import Speaker
+from ..video.ffmpeg import read_frames
 from . import measure
-
-
-def read_frames(path: Path) -> list[np.ndarray]:
-    """Decoded video as BGR pictures, BT.709 honoured."""
-
-    command = ["ffmpeg", "-v", "error", "-i", str(path), "-vf", "scale=in_color_matrix=bt709:in_range=tv", "-f", "rawvideo",
-               "-pix_fmt", "bgr24", "-"]  # fmt: skip
-    raw = subprocess.run(command, check=True, capture_output=True).stdout
-    return list(np.frombuffer(raw, np.uint8).reshape(-1, 720, 1280, 3))
+from .render import HEIGHT_PX, WIDTH_PX
 
 
 def speaker_of(folder: Path) -> Speaker:
     """The package's models on its own pictures."""
     boxes = json.loads((folder / "boxes.json").read_text())["boxes"]
-    frames = read_frames(folder / "frames.mp4")
+    frames = read_frames(folder / "frames.mp4", WIDTH_PX, HEIGHT_PX)
     return Speaker(folder, [inner_picture(f, b) for f, b in zip(frames, boxes, strict=True)])
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 from pathlib import Path
 
 import cv2
@@ -17,7 +16,8 @@ from ..training.mel import windows
 from ..training.nets import AudioEncoder, Generator
 from ..training.networks import audio_networks, image_network
 from ..training.picture import inner_picture, network_input
-from . import align, evaluate, truth
+from ..video.ffmpeg import FrameWriter, read_frames
+from . import align, truth
 from .export import export_models
 from .render import HEIGHT_PX, LOOP_FRAMES, WIDTH_PX, Renderer, crop_box, idle_pose
 from .speech import load
@@ -34,21 +34,15 @@ GAINS = (
 _DEMO_SENTENCE = "sense_and_sensibility_01_austen_64kb-0870"
 
 
+# Drawn pictures in as few bytes as x264 can, the same bytes each time.
+_STILL = ("-preset", "slow", "-tune", "animation", "-threads", "1", "-fflags", "+bitexact", "-flags:v", "+bitexact")
+
+
 def write_frames(folder: Path, renderer: Renderer) -> None:
     """The idle loop as H.264, BT.709 limited range, a key frame a second; and the crop box of each frame."""
-    command = [
-        "ffmpeg", "-y", "-v", "error", "-f", "rawvideo", "-pix_fmt", "bgr24", "-s", f"{WIDTH_PX}x{HEIGHT_PX}", "-r", "25",
-        "-i", "-", "-vf", "scale=out_color_matrix=bt709:out_range=tv:flags=bicubic+accurate_rnd+full_chroma_int",
-        "-c:v", "libx264", "-preset", "slow", "-tune", "animation", "-crf", "19", "-pix_fmt", "yuv420p", "-g", "25",
-        "-threads", "1", "-colorspace", "bt709", "-color_primaries", "bt709", "-color_trc", "bt709",
-        "-color_range", "tv", "-movflags", "+faststart", "-fflags", "+bitexact", "-flags:v", "+bitexact",
-        str(folder / "frames.mp4"),
-    ]  # fmt: skip
-    with subprocess.Popen(command, stdin=subprocess.PIPE) as ffmpeg:
+    with FrameWriter(folder / "frames.mp4", WIDTH_PX, HEIGHT_PX, crf=19, options=_STILL) as writer:
         for i in range(LOOP_FRAMES):
-            ffmpeg.stdin.write(renderer.frame(idle_pose(i)).tobytes())
-    if ffmpeg.returncode != 0:
-        raise RuntimeError("ffmpeg could not write frames.mp4")
+            writer.write(renderer.frame(idle_pose(i)))
     write_boxes(folder, [crop_box(idle_pose(i)) for i in range(LOOP_FRAMES)])
 
 
@@ -65,7 +59,7 @@ def write_models(work: Path, folder: Path) -> None:
     encoder, generator = load_models(work)
     mel = windows(load(work / "speech" / "flite-slt.npz")[0].wave)[[20, 40, 60]]
     boxes = json.loads((folder / "boxes.json").read_text())["boxes"]
-    frames = evaluate.read_frames(folder / "frames.mp4")
+    frames = list(read_frames(folder / "frames.mp4", WIDTH_PX, HEIGHT_PX))
     pictures = np.stack([network_input(inner_picture(frames[i], boxes[i])) for i in (0, 125)])
     export_models(encoder, generator, mel, pictures, folder)
 

@@ -1,4 +1,4 @@
-"""Checks of the committed avatar and of the measure. Needs numpy, OpenCV and ONNX Runtime; no PyTorch, no synthesis."""
+"""Checks of the committed avatar, of the measure, and of what feeds the training. No synthesis."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ import cv2
 import numpy as np
 import onnxruntime
 import pytest
+import torch
 
-from lipcast_studio.demo import measure, mouth
+from lipcast_studio.demo import measure, mouth, package, speech, train_audio, train_image
 from lipcast_studio.demo.visemes import TARGETS, mouth_track
 from lipcast_studio.training import mel
 
@@ -146,3 +147,24 @@ def test_silence_keeps_the_mouth_closed() -> None:
         output = generator.run(None, {"input": np.concatenate([picture, masked])[None], "audio": context[i : i + 1]})[0][0]
         area = measure.opening_area((output * 255).astype(np.uint8).transpose(1, 2, 0))
         assert area <= measure.CLOSED_AREA_PX
+
+
+def test_the_demos_speech_and_pictures_go_through_the_studios_training(tmp_path: Path) -> None:
+    rng = np.random.default_rng(1)
+    (tmp_path / "speech").mkdir()
+    visemes = [("sil", 0.0, 0.5), ("a", 0.5, 1.5), ("pbm", 1.5, 1.7), ("i", 1.7, 3.0)]
+    clips = [speech.Clip(rng.normal(0, 0.1, 48_000).astype(np.float32), visemes)] * 2
+    for source in speech.SOURCES:
+        speech.save(tmp_path / "speech" / f"{source.name}.npz", clips if source.name == "flite-slt" else [])
+    (tmp_path / "pairs").mkdir()
+    pictures = rng.integers(0, 255, (2, 1 + train_image.MOUTHS, 160, 160, 3)).astype(np.uint8)
+    np.savez(tmp_path / "pairs/00.npz", pictures=pictures, mouths=rng.random((2, 1 + train_image.MOUTHS, 7)))
+    said: list[str] = []
+    train_audio.train(tmp_path, steps=1, log=said.append)
+    train_image.train(tmp_path, steps=1, log=said.append)
+    encoder, generator = package.load_models(tmp_path)
+    values = generator.values(torch.zeros(1, 32, 16, 16))
+    assert values.shape == (1, 7)
+    assert encoder(torch.zeros(1, 1, 80, 16)).shape == (1, 512)
+    assert train_audio.train(tmp_path, steps=1, log=said.append)  # both are done: nothing is trained again
+    assert sum("step 1 of 1" in line for line in said) == 2
