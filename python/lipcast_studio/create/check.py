@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -57,14 +58,19 @@ class Figures:
         return {key: round(value, 4) for key, value in asdict(self).items()}
 
 
-def _openings(pictures: list[Picture], background: Background, shown: list[Picture], points: Points, scale: Scale,
+def _shown(folder: Path, background: Background) -> Iterator[Picture]:
+    """The package's frames, from the first again after the last."""
+    while True:
+        yield from read_frames(folder / "frames.mp4", background.width, background.height)
+
+
+def _openings(pictures: Iterable[Picture], count: int, folder: Path, background: Background, points: Points, scale: Scale,
               finder: FaceFinder) -> npt.NDArray[np.float64]:  # fmt: skip
-    """pictures: inner ones, frame by frame; shown: the package's frames; points [count,468,3] of the background."""
-    found = np.full((len(pictures), 468, 3), np.nan)
-    for i, inner in enumerate(pictures):
+    """pictures: `count` inner ones, frame by frame; points [background.count,468,3] of the recording's frames."""
+    found = np.full((count, 468, 3), np.nan)
+    for i, (inner, shown) in enumerate(zip(pictures, _shown(folder, background), strict=False)):
         k = i % background.count
-        frame = with_inner_picture(shown[k], background.boxes[k], inner)
-        mesh = finder.mesh(frame, roi_of_points(points[k]))
+        mesh = finder.mesh(with_inner_picture(shown, background.boxes[k], inner), roi_of_points(points[k]))
         if mesh is not None:
             found[i] = mesh
     return scale.values(measures(found))[:, OPEN].astype(float)
@@ -74,18 +80,15 @@ def check(folder: Path, background: Background, points: Points, scale: Scale, wa
           usable: npt.NDArray[np.bool_]) -> Figures:  # fmt: skip
     """wave [frames * 640]: held-out sound; opening, usable [frames]: the recording's. points: of the background's frames."""
     frames = min(len(opening), _LONGEST_FRAMES)
-    count = min(background.count, max(frames, _SILENCE_FRAMES))
-    shown = [frame.copy() for frame in read_frames(folder / "frames.mp4", background.width, background.height, count=count)]
-    background = Background(
-        background.video, background.width, background.height, background.first, background.boxes[: len(shown)]
-    )
     inner_px = generator_inner_px(folder / "generator.onnx")
-    speaker = Speaker(folder, [inner_picture(f, b, inner_px) for f, b in zip(shown, background.boxes, strict=True)])
+    on = zip(_shown(folder, background), background.boxes, strict=False)
+    speaker = Speaker(folder, [inner_picture(frame, box, inner_px) for frame, box in on])
     finder = FaceFinder()
-    spoken = _openings(list(speaker.speak(wave[: frames * 640])), background, shown, points, scale, finder)
-    silence = _openings(
-        list(speaker.speak(np.zeros(_SILENCE_FRAMES * 640, np.float32))), background, shown, points, scale, finder
-    )
+
+    def openings(sound: Floats) -> npt.NDArray[np.float64]:
+        return _openings(speaker.speak(sound), len(sound) // 640, folder, background, points, scale, finder)
+
+    spoken, silence = openings(wave[: frames * 640]), openings(np.zeros(_SILENCE_FRAMES * 640, np.float32))
     known = usable[:frames] & np.isfinite(spoken)
     mean = float(opening[:frames][known].mean()) if known.any() else 0.0
     truth, output = np.where(known, opening[:frames], mean), np.where(known, spoken, mean)

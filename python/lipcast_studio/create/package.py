@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -69,11 +69,12 @@ def with_closed_mouth(
 
 def write_package(folder: Path, background: Background, encoder: AudioEncoder, generator: Generator,
                   rest: npt.NDArray[np.float32], wave: npt.NDArray[np.float32], inner_px: int, name: str, licence: str,
-                  provenance: str) -> float:  # fmt: skip
-    """Everything but create.json; returns the largest difference of ONNX Runtime from PyTorch."""
+                  provenance: str, go_on: Callable[[str], None]) -> float:  # fmt: skip
+    """Everything but create.json; returns the largest difference of ONNX Runtime from PyTorch. go_on may end it by raising."""
     samples = []
     with FrameWriter(folder / "frames.mp4", background.width, background.height) as writer:
         for i, frame in enumerate(with_closed_mouth(background, generator, rest, inner_px)):
+            go_on("writing the package")
             writer.write(frame)
             if i in (0, background.count // 2):
                 samples.append(network_input(inner_picture(frame, background.boxes[i], inner_px)))

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from lipcast_studio.create.create_avatar import gains_of
 from lipcast_studio.create.interrupt import Interrupts
 from lipcast_studio.create.material import Recorded, parts_of
 from lipcast_studio.create.options import find_base, options_of
@@ -149,6 +150,14 @@ def test_fast_and_sizes_choose_steps_that_flags_override() -> None:
     assert sum(chosen("s", True)[1]) < sum(chosen("s", False)[1])
     assert find_base("none") is None
     assert (find_base(None) or Path()).name == "demo"
+
+
+def test_gains_make_careful_guesses_as_lively_as_the_person_and_leave_the_mouth_closed() -> None:
+    truth = np.random.default_rng(1).random((100, 7)).astype(np.float32)
+    rest = np.array([0, 0, 0, 0.5, 0, 0, 0], np.float32)
+    careful = truth * [0.8, 0.1, 1.5, 0.8, 1, 1, 1]
+    gains = gains_of(careful.astype(np.float32), truth, rest)
+    np.testing.assert_allclose(gains, [1.25, 1.4, 1, 1, 1, 1, 1], rtol=1e-3)
 
 
 def test_a_signal_is_a_question_and_then_an_exit_with_130() -> None:
