@@ -63,13 +63,14 @@ class Prepared:
     report: Report
 
 
-def _video(source: Path, work: Path, say: Say) -> Recording:
+def _video(source: Path, work: Path, say: Say, interrupts: Interrupts) -> Recording:
     card = work / "recording.json"
     if card.exists():
         kept = json.loads(card.read_text("utf-8"))
         return Recording(work / "recording.mp4", kept["width"], kept["height"], kept["frames"], kept["notes"])
     say(f"video: reading {source}")
     made = normalise(source, work / "recording.mp4")
+    interrupts.check("reading the video")  # Ctrl-C ends ffmpeg, too
     facts = {"width": made.width, "height": made.height, "frames": made.frames, "notes": made.notes}
     part = work / ".recording.json.part"
     part.write_text(json.dumps(facts), "utf-8")
@@ -100,11 +101,12 @@ def _faces(recording: Recording, work: Path, say: Say, interrupts: Interrupts) -
 
 def prepare(source: Path, work: Path, say: Say, interrupts: Interrupts) -> Prepared:
     """Says what is of use in the recording; StudioError where that is not enough to train on."""
-    recording = _video(source, work, say)
+    recording = _video(source, work, say, interrupts)
     say(f"video: {recording.width}x{recording.height}, {recording.frames} frames, {recording.frames / 25:.2f} s at 25 a second")
     for note in recording.notes:
         say(note if note.startswith("warning") else f"video: {note}")
     wave = read_sound(source, recording.frames)
+    interrupts.check("reading the sound")
     track = _faces(recording, work, say, interrupts)
     boxes = box_track(track)
     measured = measures(track.points)
@@ -184,6 +186,7 @@ def create(source: Path, output: Path, say: Say, options: Options, *, name: str 
         claim(output, overwrite)
     if not source.is_file():
         raise StudioError(f"{source}: no such file" if not source.exists() else f"{source}: a folder, want a video")
+    _device(options.device)
     threads = options.threads or os.cpu_count() or 1
     torch.set_num_threads(threads)
     cv2.setNumThreads(threads)
@@ -193,18 +196,19 @@ def create(source: Path, output: Path, say: Say, options: Options, *, name: str 
         "recording": source.name, "sha256": sha256_of(source), "size": options.size, "steps": list(options.steps),
         "fast": options.fast, "base": sha256_of(options.base / "generator.onnx") if options.base else "none",
     }  # fmt: skip
-    if open_work(work, made_of, restart=restart):
+    goes_on = open_work(work, made_of, restart=restart)
+    if goes_on:
         say(f"work: goes on in {work}")
-    with Interrupts() as interrupts:
+    with Interrupts() as interrupts, interrupts.as_such():
         try:
             ready = prepare(source, work, say, interrupts)
         except StudioError:
-            if not interrupts.asked():
+            if not interrupts.asked() and not goes_on:
                 shutil.rmtree(work, ignore_errors=True)  # a recording of no use leaves nothing behind
             raise
         if check_only:
             say("check: it can be trained on")
-            if not keep_work:
+            if not keep_work and not goes_on:
                 shutil.rmtree(work)
             return
         encoder, generator, figures = _train(ready, options, work, say, interrupts)

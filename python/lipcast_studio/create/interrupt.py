@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import signal
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import FrameType, TracebackType
 
 from ..errors import EXIT_INTERRUPTED, StudioError
@@ -26,6 +28,16 @@ class Interrupts:
         """StudioError if one came."""
         if self.asked():
             raise StudioError(f"stopped {where}; the same command goes on from there", EXIT_INTERRUPTED)
+
+    @contextmanager
+    def as_such(self) -> Iterator[None]:
+        """A fault that a signal brought about (it ends ffmpeg, too) is told as an interruption."""
+        try:
+            yield
+        except StudioError as error:
+            if error.code != EXIT_INTERRUPTED:
+                self.check("by a signal")
+            raise
 
     def _note(self, number: int, frame: FrameType | None) -> None:
         self._asked.set()

@@ -52,8 +52,5 @@ def find_base(wanted: str | None) -> Path | None:
         if not (Path(wanted) / "avatar.json").is_file():
             raise StudioError(f"--base {wanted}: no avatar in it")
         return Path(wanted)
-    here = Path(__file__).resolve()
-    for folder in (here.parents[3] / "avatars/demo", here.parents[3] / "../avatars/demo"):  # source tree; share/lipcast
-        if (folder / "avatar.json").is_file():
-            return folder.resolve()
-    return None
+    folder = Path(__file__).resolve().parents[3] / "avatars/demo"  # of the source tree, or of share/lipcast
+    return folder if (folder / "avatar.json").is_file() else None

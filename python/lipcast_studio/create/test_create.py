@@ -173,3 +173,16 @@ def test_a_signal_is_a_question_and_then_an_exit_with_130() -> None:
                 interrupts.check("at frame 4")
         assert caught.value.code == EXIT_INTERRUPTED
     assert signal.getsignal(signal.SIGTERM) == before
+
+
+def test_a_fault_after_a_signal_is_the_interruption() -> None:
+    import os
+    import signal
+
+    with Interrupts() as interrupts:
+        with pytest.raises(StudioError, match="a fault"), interrupts.as_such():
+            raise StudioError("a fault")
+        os.kill(os.getpid(), signal.SIGINT)
+        with pytest.raises(StudioError, match="stopped by a signal") as caught, interrupts.as_such():
+            raise StudioError("ffmpeg was ended")
+        assert caught.value.code == EXIT_INTERRUPTED

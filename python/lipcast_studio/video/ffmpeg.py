@@ -36,7 +36,10 @@ def source(path: Path) -> str:
 
 
 def read_frames(path: Path, width: int, height: int, *, first: int = 0, count: int | None = None) -> Iterator[Picture]:
-    """Frames first .. first + count - 1 of a video that this package wrote, one at a time."""
+    """Frames first .. first + count - 1 of a video that this package wrote, one at a time.
+
+    StudioError where ffmpeg ends before their end, or is ended.
+    """
     command = [program("ffmpeg"), "-v", "error", "-i", source(path)]
     pick = f"trim=start_frame={first}" + ("" if count is None else f":end_frame={first + count}")
     command += ["-vf", f"{pick},scale=in_color_matrix=bt709:in_range=tv:flags=bicubic+accurate_rnd+full_chroma_int",
@@ -47,6 +50,8 @@ def read_frames(path: Path, width: int, height: int, *, first: int = 0, count: i
         try:
             while len(data := decoder.stdout.read(size)) == size:
                 yield np.frombuffer(data, np.uint8).reshape(height, width, 3)
+            if decoder.wait() != 0:
+                raise StudioError(f"{path}: reading its frames ended early (ffmpeg: {decoder.returncode})")
         finally:
             decoder.stdout.close()
             decoder.kill()

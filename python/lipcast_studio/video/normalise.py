@@ -16,7 +16,7 @@ from .probe import HDR, Facts, probe
 FPS = 25
 RATE_HZ = 16_000
 LARGEST_SIDE_PX = 1920
-SHORTEST_S = 10.0
+SHORTEST_S, LONGEST_S = 10.0, 600.0
 COARSE_RATE = 20
 
 
@@ -65,6 +65,8 @@ def check(path: Path, facts: Facts, shortest_s: float) -> list[str]:
         notes.append(f"{float(facts.rate):.4g} frames a second, resampled by time to {FPS}")
     if facts.rate < COARSE_RATE:
         notes.append(f"warning: {float(facts.rate):.4g} frames a second miss much of a mouth's movement, want {FPS} or more")
+    if facts.duration_s > LONGEST_S:
+        notes.append(f"the first {LONGEST_S / 60:g} of {facts.duration_s / 60:.1f} minutes are taken")
     if facts.sounds > 1:
         notes.append(f"{facts.sounds} audio tracks, the first is taken")
     return notes
@@ -82,17 +84,18 @@ def normalise(path: Path, video: Path, *, shortest_s: float = SHORTEST_S) -> Rec
         f"fps={FPS}:start_time=0,scale={width}:{height}:in_color_matrix={matrix}:out_color_matrix=bt709:out_range=tv"
         ":flags=bicubic+accurate_rnd+full_chroma_int,setsar=1"
     )
-    command = [program("ffmpeg"), "-y", "-v", "error", "-i", source(path), "-map", "0:v:0", "-an", "-sn", "-dn",
-               "-vf", pictures, *h264(16), source(part)]  # fmt: skip
+    command = [program("ffmpeg"), "-nostdin", "-y", "-v", "error", "-i", source(path), "-map", f"0:{facts.stream}",
+               "-t", str(LONGEST_S), "-an", "-sn", "-dn", "-vf", pictures, *h264(16), source(part)]  # fmt: skip
     made = subprocess.run(command, capture_output=True, text=True, errors="replace")
     complaint = first_line(made.stderr) if made.stderr.strip() else ""
     frames = count_frames(part) if part.exists() else 0
     if frames == 0:
         raise StudioError(f"{path}: no frame can be decoded: {complaint or 'the video track is empty'}")
     seconds = frames / FPS
-    if seconds < facts.duration_s - max(0.25, 0.01 * facts.duration_s):
+    wanted_s = min(facts.duration_s, LONGEST_S)
+    if seconds < wanted_s - max(0.25, 0.01 * wanted_s):
         notes.append(
-            f"warning: the picture ends early: {seconds:.2f} of {facts.duration_s:.2f} s can be decoded"
+            f"warning: the picture ends early: {seconds:.2f} of {wanted_s:.2f} s can be decoded"
             f" (frames 0-{frames - 1}){': ' + complaint if complaint else ''}"
         )
     elif made.returncode != 0:

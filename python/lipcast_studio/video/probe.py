@@ -29,6 +29,7 @@ class Facts:
     matrix: str
     transfer: str
     sounds: int
+    stream: int  # index of the picture in the file
 
     @property
     def upright(self) -> tuple[int, int]:
@@ -76,5 +77,5 @@ def probe(path: Path) -> Facts:
         _ratio(stream.get("sample_aspect_ratio"), ":") or Fraction(1), rate,
         bool(nominal and abs(nominal / rate - 1) > Fraction(1, 50)), float(duration),
         str(stream.get("color_space", "")), str(stream.get("color_transfer", "")),
-        sum(s.get("codec_type") == "audio" for s in streams),
+        sum(s.get("codec_type") == "audio" for s in streams), int(stream["index"]),
     )  # fmt: skip

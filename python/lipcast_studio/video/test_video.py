@@ -90,7 +90,7 @@ def test_sound_begins_with_the_picture_and_lasts_as_long(tmp_path: Path) -> None
 
 
 def test_a_picture_of_8k_is_scaled_and_an_odd_one_made_even(tmp_path: Path) -> None:
-    path = made(tmp_path / "8k.mp4", "testsrc=7680x4320:r=2", "-c:v", "libx264", "-preset", "ultrafast", seconds=1)
+    path = made(tmp_path / "8k.mp4", "color=gray:7680x4320:r=2", "-c:v", "libx264", "-preset", "ultrafast", seconds=1)
     made_of = normalise(path, tmp_path / "out.mp4", shortest_s=0.5)
     assert (made_of.width, made_of.height) == (1920, 1080)
     assert "scaled from 7680x4320 to 1920x1080" in made_of.notes
@@ -153,3 +153,22 @@ def test_a_writer_that_cannot_write_says_where(tmp_path: Path) -> None:
     with pytest.raises(StudioError, match="No such file"), FrameWriter(tmp_path / "no/a.mp4", 128, 96) as writer:
         for _ in range(200):
             writer.write(frame)
+
+
+def test_a_decoder_that_is_ended_is_not_the_end_of_the_video(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fake = tmp_path / "ffmpeg"
+    fake.write_text("#!/bin/sh\nhead -c 1000 /dev/zero\nexit 255\n")
+    fake.chmod(0o755)
+    monkeypatch.setattr("lipcast_studio.video.ffmpeg.program", lambda name: str(fake))
+    found = read_frames(tmp_path / "a.mp4", 10, 10)
+    assert next(found).shape == (10, 10, 3)
+    with pytest.raises(StudioError, match=r"a\.mp4: reading its frames ended early \(ffmpeg: 255\)"):
+        list(found)
+
+
+def test_a_recording_that_is_too_long_is_cut_and_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lipcast_studio.video.normalise.LONGEST_S", 90.0)
+    path = made(tmp_path / "long.mp4", "color=gray:64x64:r=1", seconds=120)
+    made_of = normalise(path, tmp_path / "out.mp4")
+    assert made_of.frames == 90 * 25
+    assert "the first 1.5 of 2.0 minutes are taken" in made_of.notes
