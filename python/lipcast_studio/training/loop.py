@@ -7,6 +7,7 @@ weights of one that was not. A checkpoint is written beside its name and renamed
 from __future__ import annotations
 
 import copy
+import io
 import math
 import os
 import time
@@ -17,7 +18,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from ..errors import EXIT_INTERRUPTED, StudioError
+from ..errors import EXIT_INTERRUPTED, EXIT_OUTPUT, StudioError
 from ..find_torch import find_torch
 
 find_torch()
@@ -86,13 +87,18 @@ def _unpacked(value: Any) -> Any:
 
 
 def save_whole(path: Path, state: Mapping[str, Any]) -> None:
-    """Writes a checkpoint so that its name always holds a whole one."""
+    """Writes a checkpoint so that its name always holds a whole one. StudioError where that fails (a full disk)."""
     part = path.with_name(path.name + ".part")
-    with part.open("wb") as file:
-        torch.save(_packed(state), file)
-        file.flush()
-        os.fsync(file.fileno())
-    part.replace(path)
+    data = io.BytesIO()
+    torch.save(_packed(state), data)  # not to the file: PyTorch's writer ends the process when a disk is full
+    try:
+        with part.open("wb") as file:
+            file.write(data.getbuffer())
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+    except OSError as error:
+        raise StudioError(f"{path}: the checkpoint cannot be written: {error.strerror}", EXIT_OUTPUT) from None
 
 
 def load_whole(path: Path) -> dict[str, Any]:

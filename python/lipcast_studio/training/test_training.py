@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from lipcast_studio.errors import EXIT_INTERRUPTED, StudioError
+from lipcast_studio.errors import EXIT_INTERRUPTED, EXIT_OUTPUT, StudioError
 from lipcast_studio.onnx_file import session
 from lipcast_studio.training import loop
 from lipcast_studio.training.audio_stage import MEL_FRAMES, AudioStage, Chunk, clip_of
@@ -84,6 +84,16 @@ def test_a_checkpoint_that_is_cut_off_or_of_another_network_is_named(tmp_path: P
     other.model = torch.nn.Sequential(torch.nn.Linear(1, 1))
     with pytest.raises(StudioError, match=r"a\.pt: of another network"):
         loop.run(other, SETTINGS, tmp_path / "a.pt", lambda _: None)
+
+
+def test_a_disk_that_is_full_leaves_the_last_whole_checkpoint_and_is_told(tmp_path: Path) -> None:
+    loop.run(Line(), SETTINGS, tmp_path / "a.pt", lambda _: None)
+    before = (tmp_path / "a.pt").read_bytes()
+    (tmp_path / "a.pt.part").symlink_to("/dev/full")
+    with pytest.raises(StudioError, match=r"a\.pt: the checkpoint cannot be written") as caught:
+        loop.save_whole(tmp_path / "a.pt", {"step": 1, "weights": torch.zeros(100_000)})
+    assert caught.value.code == EXIT_OUTPUT
+    assert (tmp_path / "a.pt").read_bytes() == before
 
 
 def test_training_ends_when_the_held_out_part_gets_no_better_and_keeps_the_best(tmp_path: Path) -> None:
