@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
@@ -88,6 +90,10 @@ def normalise(path: Path, video: Path, *, shortest_s: float = SHORTEST_S) -> Rec
                "-t", str(LONGEST_S), "-an", "-sn", "-dn", "-vf", pictures, *h264(16), source(part)]  # fmt: skip
     made = subprocess.run(command, capture_output=True, text=True, errors="replace")
     complaint = first_line(made.stderr) if made.stderr.strip() else ""
+    full = os.strerror(errno.ENOSPC)
+    if full in made.stderr:  # not the recording's fault, though it looks like one that ends early
+        part.unlink(missing_ok=True)
+        raise StudioError(f"{video}: {full}", EXIT_OUTPUT)
     frames = count_frames(part) if part.exists() else 0
     if frames == 0:
         raise StudioError(f"{path}: no frame can be decoded: {complaint or 'the video track is empty'}")

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lipcast_studio.errors import EXIT_INPUT, StudioError
+from lipcast_studio.errors import EXIT_INPUT, EXIT_OUTPUT, StudioError
 from lipcast_studio.video.ffmpeg import FrameWriter, read_frames
 from lipcast_studio.video.normalise import Recording, count_frames, normalise, read_sound
 from lipcast_studio.video.probe import probe
@@ -172,3 +172,12 @@ def test_a_recording_that_is_too_long_is_cut_and_says_so(tmp_path: Path, monkeyp
     made_of = normalise(path, tmp_path / "out.mp4")
     assert made_of.frames == 90 * 25
     assert "the first 1.5 of 2.0 minutes are taken" in made_of.notes
+
+
+def test_a_full_disk_is_not_taken_for_a_recording_that_ends_early(tmp_path: Path) -> None:
+    path = made(tmp_path / "a.mp4", "testsrc2=640x360:r=25", seconds=4)
+    (tmp_path / ".out.mp4.part").symlink_to("/dev/full")
+    with pytest.raises(StudioError, match=r"out\.mp4: No space left on device") as caught:
+        normalise(path, tmp_path / "out.mp4", shortest_s=1)
+    assert caught.value.code == EXIT_OUTPUT
+    assert [p.name for p in tmp_path.iterdir()] == ["a.mp4"]
