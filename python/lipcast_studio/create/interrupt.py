@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType, TracebackType
@@ -11,13 +12,15 @@ from types import FrameType, TracebackType
 from ..errors import EXIT_INTERRUPTED, StudioError
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_ONE_WISH_S = 0.5  # a terminal and a parent may both pass on one Ctrl-C
 
 
 class Interrupts:
-    """Collects the signals while the block runs. A second one ends the process the usual way."""
+    """Collects the signals while the block runs. One that comes more than half a second after the first ends the process."""
 
     def __init__(self) -> None:
         self._asked = threading.Event()
+        self._first_s = 0.0
         self._before = {number: signal.getsignal(number) for number in _SIGNALS}
 
     def asked(self) -> bool:
@@ -40,8 +43,13 @@ class Interrupts:
             raise
 
     def _note(self, number: int, frame: FrameType | None) -> None:
-        self._asked.set()
-        self._restore()
+        now = time.monotonic()
+        if not self.asked():
+            self._first_s = now
+            self._asked.set()
+        elif now - self._first_s > _ONE_WISH_S:
+            self._restore()
+            signal.raise_signal(number)
 
     def _restore(self) -> None:
         for number, handler in self._before.items():

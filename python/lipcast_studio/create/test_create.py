@@ -186,3 +186,18 @@ def test_a_fault_after_a_signal_is_the_interruption() -> None:
         with pytest.raises(StudioError, match="stopped by a signal") as caught, interrupts.as_such():
             raise StudioError("ffmpeg was ended")
         assert caught.value.code == EXIT_INTERRUPTED
+
+
+def test_two_signals_at_once_are_one_wish_and_a_later_one_ends_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    import signal
+
+    clock = [100.0]
+    monkeypatch.setattr("lipcast_studio.create.interrupt.time.monotonic", lambda: clock[0])
+    with Interrupts() as interrupts:
+        signal.raise_signal(signal.SIGINT)
+        clock[0] += 0.3
+        signal.raise_signal(signal.SIGINT)
+        assert interrupts.asked()
+        clock[0] += 0.3
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
