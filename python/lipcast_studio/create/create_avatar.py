@@ -26,7 +26,7 @@ from ..video.normalise import Recording, normalise, read_sound
 from .interrupt import Interrupts
 from .options import Options
 from .report import Report, judge
-from .work_folder import open_work, sha256_of
+from .work_folder import held, open_work, sha256_of
 
 find_torch()
 
@@ -199,7 +199,7 @@ def create(source: Path, output: Path, say: Say, options: Options, *, name: str 
     goes_on = open_work(work, made_of, restart=restart)
     if goes_on:
         say(f"work: goes on in {work}")
-    with Interrupts() as interrupts, interrupts.as_such():
+    with held(work), Interrupts() as interrupts, interrupts.as_such():
         try:
             ready = prepare(source, work, say, interrupts)
         except StudioError:

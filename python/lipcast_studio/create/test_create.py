@@ -14,7 +14,7 @@ from lipcast_studio.create.material import Recorded, parts_of
 from lipcast_studio.create.options import find_base, options_of
 from lipcast_studio.create.package import Background, background_of, with_closed_mouth
 from lipcast_studio.create.report import judge
-from lipcast_studio.create.work_folder import open_work
+from lipcast_studio.create.work_folder import held, open_work
 from lipcast_studio.errors import EXIT_INTERRUPTED, StudioError
 from lipcast_studio.face.mouth import Scale
 from lipcast_studio.face.track import NO_FACE, STILL_MOUTH, USABLE, Track
@@ -137,6 +137,19 @@ def test_a_work_folder_is_taken_up_by_its_own_run_only(tmp_path: Path) -> None:
         with pytest.raises(StudioError, match="not a work folder"):
             open_work(tmp_path / "mine", {"size": "s"}, restart=restart)
     assert (tmp_path / "mine").is_dir()
+
+
+def test_two_runs_never_share_a_work_folder(tmp_path: Path) -> None:
+    work = tmp_path / "anna.work"
+    open_work(work, {"size": "s"}, restart=False)
+    with held(work):
+        with pytest.raises(StudioError, match=r"anna\.work: another run is at work in it"), held(work):
+            pass
+        with pytest.raises(StudioError, match="another run is at work in it"):
+            open_work(work, {"size": "s"}, restart=True)
+        assert (work / "create.json").exists()
+    with held(work):
+        pass
 
 
 def test_fast_and_sizes_choose_steps_that_flags_override() -> None:

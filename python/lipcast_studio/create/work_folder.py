@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
+import os
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +26,19 @@ def sha256_of(path: Path) -> str:
     return digest.hexdigest()
 
 
+@contextmanager
+def held(folder: Path) -> Iterator[None]:
+    """The folder is one run's while the block lasts, or until its process is gone. StudioError where it is another's."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    except BlockingIOError:
+        raise StudioError(f"{folder}: another run is at work in it", EXIT_OUTPUT) from None
+    finally:
+        os.close(handle)
+
+
 def open_work(folder: Path, made_of: dict[str, Any], *, restart: bool) -> bool:
     """Makes the folder, or takes it up; returns whether there was one of the same recording and options.
 
@@ -31,7 +48,8 @@ def open_work(folder: Path, made_of: dict[str, Any], *, restart: bool) -> bool:
     if folder.exists() and restart:
         if not card.is_file():
             raise StudioError(f"{folder}: not a work folder of lipcast; it is left alone", EXIT_OUTPUT)
-        shutil.rmtree(folder)
+        with held(folder):
+            shutil.rmtree(folder)
     if folder.exists():
         try:
             before = json.loads(card.read_text("utf-8"))
