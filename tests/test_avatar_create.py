@@ -223,23 +223,25 @@ def test_two_faces_are_told(
         talk,
         "-filter_complex",
         "[0:v]crop=320:360:160:0,split[a][b];[a][b]hstack",
+        "-t",
+        10.2,
         video,
     )
     code, lines = verdict(capsys, video)
     assert code == 3
-    assert told(lines, "several faces") == [(0, 299)]
-    assert "several faces in frames 0-299 (0.00-12.00 s)" in lines[-1]
+    assert told(lines, "several faces") == [(0, 254)]
+    assert "several faces in frames 0-254 (0.00-10.20 s)" in lines[-1]
 
 
 def test_no_face_and_silence_are_refused(
     talk: Path, folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     nobody = folder / "nobody.mp4"
-    picture = ["-f", "lavfi", "-i", "testsrc=320x180:r=25:d=12"]
-    ffmpeg(*picture, "-i", talk, "-map", "0:v", "-map", "1:a", nobody)
+    picture = ["-f", "lavfi", "-i", "testsrc=320x180:r=25:d=10.2"]
+    ffmpeg(*picture, "-i", talk, "-map", "0:v", "-map", "1:a", "-t", 10.2, nobody)
     code, lines = verdict(capsys, nobody)
     assert code == 3
-    assert "no face in frames 0-299 (0.00-12.00 s)" in lines[-1]
+    assert "no face in frames 0-254 (0.00-10.20 s)" in lines[-1]
     quiet = folder / "quiet.mp4"
     ffmpeg("-i", talk, "-af", "volume=0", "-c:v", "copy", quiet)
     code, lines = verdict(capsys, quiet)

@@ -25,7 +25,7 @@ from ..video.ffmpeg import read_frames
 from ..video.normalise import Recording, normalise, read_sound
 from .interrupt import Interrupts
 from .options import Options
-from .report import Report, judge
+from .report import Report, judge, silence
 from .work_folder import held, open_work, sha256_of
 
 find_torch()
@@ -107,6 +107,9 @@ def prepare(source: Path, work: Path, say: Say, interrupts: Interrupts) -> Prepa
         say(note if note.startswith("warning") else f"video: {note}")
     wave = read_sound(source, recording.frames)
     interrupts.check("reading the sound")
+    quiet = silence(wave, recording.frames)
+    if quiet:
+        raise StudioError(f"{source}: {quiet}")
     track = _faces(recording, work, say, interrupts)
     boxes = box_track(track)
     measured = measures(track.points)

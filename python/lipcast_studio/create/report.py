@@ -95,14 +95,28 @@ def _moves(measured: npt.NDArray[np.float64]) -> bool:
     return bool(high - low > 0.05)
 
 
+def silence(wave: npt.NDArray[np.float32], frames: int) -> str:
+    """Why a sound is no speech, or "": known before any face is looked for."""
+    loudness = loudness_db(wave, frames)
+    return _too_quiet(float(speech_frames(loudness).sum()) / FPS, loudness)
+
+
+def _too_quiet(speech_s: float, loudness: npt.NDArray[np.float64]) -> str:
+    if speech_s >= SPEECH_S:
+        return ""
+    return (
+        f"{speech_s:.1f} s of speech, want {SPEECH_S:g} or more: the sound is silent or nearly so"
+        f" (loudest frame {float(loudness.max()):.0f} dBFS) in {times(0, len(loudness) - 1)}"
+    )
+
+
 def _refusal(report: Report, moves: bool, loudness: npt.NDArray[np.float64]) -> str:
     if report.usable / FPS < USABLE_S:
         why = "; ".join(f"{reason} in {_listed(found)}" for reason, found in report.reasons.items())
         return f"{report.usable / FPS:.1f} s of usable picture, want {USABLE_S:g} or more: {why or 'the recording is too short'}"
-    if report.speech_s < SPEECH_S:
-        loudest = float(loudness.max())
-        return (f"{report.speech_s:.1f} s of speech, want {SPEECH_S:g} or more: the sound is silent or nearly so"
-                f" (loudest frame {loudest:.0f} dBFS) in {times(0, report.frames - 1)}")  # fmt: skip
+    quiet = _too_quiet(report.speech_s, loudness)
+    if quiet:
+        return quiet
     if not moves:
         return f"the mouth does not move in {times(0, report.frames - 1)}"
     return ""
