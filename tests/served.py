@@ -115,16 +115,26 @@ def token_file(folder, *tokens):
     return path
 
 
-def retry_after_s(error):
-    """The retry hint in the details of a failed call."""
+def detail_of(error, kind):
+    """The google.rpc message of that kind in the details of a failed call, or None."""
     for key, value in error.trailing_metadata():
         if key == "grpc-status-details-bin":
-            status = status_pb2.Status.FromString(value)
-            for detail in status.details:
-                retry = error_details_pb2.RetryInfo()
-                if detail.Unpack(retry):
-                    return retry.retry_delay.seconds
+            for detail in status_pb2.Status.FromString(value).details:
+                found = kind()
+                if detail.Unpack(found):
+                    return found
     return None
+
+
+def retry_after_s(error):
+    retry = detail_of(error, error_details_pb2.RetryInfo)
+    return None if retry is None else retry.retry_delay.seconds
+
+
+def reason_of(error):
+    info = detail_of(error, error_details_pb2.ErrorInfo)
+    assert info.domain == "lipcast"
+    return info.reason
 
 
 def pcm():

@@ -143,11 +143,20 @@ def test_the_enums_have_the_numbers_of_the_proto():
         assert {f"{prefix}_{v.name}": v.value for v in ours} == theirs
 
 
-def test_retry_hints_and_codes_arrive_as_types(wire):
-    detail = {"type_url": "type.googleapis.com/google.rpc.RetryInfo"}
+def test_retry_hints_reasons_and_codes_arrive_as_types(wire):
     delay = {"seconds": 2, "nanos": 500_000_000}
-    detail["value"] = _wire.RetryInfo(retry_delay=delay).SerializeToString()
-    status = _wire.ErrorStatus(code=8, message="full", details=[detail])
+    told = {
+        "ErrorInfo": _wire.ErrorInfo(reason="HEADROOM", domain="lipcast"),
+        "RetryInfo": _wire.RetryInfo(retry_delay=delay),
+    }
+    details = [
+        {
+            "type_url": f"type.googleapis.com/google.rpc.{name}",
+            "value": one.SerializeToString(),
+        }
+        for name, one in told.items()
+    ]
+    status = _wire.ErrorStatus(code=8, message="full", details=details)
     trailer = [status.SerializeToString()]
 
     def refuse(self, request, context):
@@ -171,6 +180,7 @@ def test_retry_hints_and_codes_arrive_as_types(wire):
             with pytest.raises(Refused, match="full") as error:
                 call()
             assert error.value.retry_after == 2.5
+            assert error.value.reason == "HEADROOM"
             assert error.value.code == grpc.StatusCode.RESOURCE_EXHAUSTED
         assert asyncio.run(by_asyncio(port)) == 2.5
         trailer[0] = b"\xff\xff"

@@ -14,6 +14,7 @@ from tests.served import (
     frames_of,
     pcm,
     rendered_jpegs,
+    reason_of,
     retry_after_s,
     serving,
     wait_until,
@@ -153,6 +154,9 @@ def test_an_upload_beyond_the_limit_is_refused(wire):
             render(own, wire, bytes(200_000))
         assert refused.value.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
         assert "limits.upload_bytes" in refused.value.details()
+        assert (
+            reason_of(refused.value) == "SIZE" and retry_after_s(refused.value) is None
+        )
 
 
 @pytest.mark.parametrize("mp4", [False, True])
@@ -202,7 +206,7 @@ def test_renders_are_limited_as_sessions_are(wire, wav):
             render(own, wire, wav.read_bytes())
         assert full.value.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
         assert "limits.file_sessions" in full.value.details()
-        assert retry_after_s(full.value)
+        assert retry_after_s(full.value) and reason_of(full.value) == "FILE_PACE"
         said = []
         for _ in range(20):
             with pytest.raises(grpc.RpcError) as fast:

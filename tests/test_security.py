@@ -125,6 +125,7 @@ def test_every_http_path_but_health_asks_for_a_token(guarded, path, method):
         code, found, body = fetch(guarded, path, method, headers)
         assert code == 401 and found["WWW-Authenticate"] == "Bearer"
         assert json.loads(body)["code"] == "UNAUTHENTICATED"
+        assert json.loads(body)["reason"].startswith("TOKEN_")
     assert fetch(guarded, path, method, BEARER)[0] != 401
 
 
@@ -187,6 +188,7 @@ def test_wrong_tokens_shut_an_address_out(tmp_path):
         code, headers, body = fetch(server, "/metrics", headers=BEARER)
         assert code == 429 and headers["Retry-After"]
         assert json.loads(body)["code"] == "RESOURCE_EXHAUSTED"
+        assert json.loads(body)["reason"] == "RATE"
         assert fetch(server, "/healthz")[0] == 200
 
 

@@ -15,7 +15,16 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from markers import avatars, models
 
-from tests.served import frames_of, pcm, requests_of, retry_after_s, serving, wait_until
+from tests.served import (
+    detail_of,
+    frames_of,
+    pcm,
+    reason_of,
+    requests_of,
+    retry_after_s,
+    serving,
+    wait_until,
+)
 
 SMALL = (64, 64)
 
@@ -146,6 +155,7 @@ def test_fifty_opens_at_once_with_room_for_five(root, wire, speech):
             assert sum(f.utterance == 1 for f in frames) == 75
         codes = {error.code() for error in refused}
         assert codes == {grpc.StatusCode.RESOURCE_EXHAUSTED}
+        assert {reason_of(error) for error in refused} == {"LIMIT"}
         hints = [retry_after_s(error) for error in refused]
         assert all(1 <= hint <= 5 for hint in hints), hints
         assert wait_until(lambda: server.metric("sessions") == 0)
@@ -173,6 +183,7 @@ def test_who_would_make_the_running_ones_late_is_refused(crowded, root, wire, sp
     assert error.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
     assert "% of the workers' time" in error.details()
     assert 1 <= retry_after_s(error) <= 5
+    assert reason_of(error) == "HEADROOM"
     assert wait_until(
         lambda: (
             info.GetInfo(messages.GetInfoRequest()).capacity.sessions == len(running)
@@ -328,7 +339,7 @@ def test_a_wrong_field_is_named_in_the_details(crowded, wire):
     details = dict(error.value.trailing_metadata())["grpc-status-details-bin"]
     status = status_pb2.Status.FromString(details)
     assert status.code == grpc.StatusCode.INVALID_ARGUMENT.value[0]
-    bad = error_details_pb2.BadRequest()
-    assert status.details[0].Unpack(bad)
+    bad = detail_of(error.value, error_details_pb2.BadRequest)
     assert bad.field_violations[0].field == "open.video.format"
     assert retry_after_s(error.value) is None
+    assert reason_of(error.value) == error.value.code().name

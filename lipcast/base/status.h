@@ -36,15 +36,18 @@ std::string_view CodeName(Code code);
 class [[nodiscard]] Status {
  public:
   Status() = default;
-  Status(Code code, std::string message) : code_(code), message_(std::move(message)) {}
+  /// `reason`: one word for programs that must tell failures of one code apart; a literal.
+  Status(Code code, std::string message, std::string_view reason = {})
+      : code_(code), message_(std::move(message)), reason_(reason) {}
 
   bool ok() const { return code_ == Code::kOk; }
   Code code() const { return code_; }
   const std::string& message() const { return message_; }
+  std::string_view reason() const { return reason_; }
 
   /// The same failure, seen from further out: "avatar 'anna': boxes.json: ...".
   Status Prefixed(std::string_view where) const {
-    return ok() ? *this : Status(code_, std::string(where) + ": " + message_);
+    return ok() ? *this : Status(code_, std::string(where) + ": " + message_, reason_);
   }
   std::string ToString() const {
     return ok() ? "OK" : std::string(CodeName(code_)) + ": " + message_;
@@ -55,6 +58,7 @@ class [[nodiscard]] Status {
  private:
   Code code_ = Code::kOk;
   std::string message_;
+  std::string_view reason_;
 };
 
 /// A value, or the Status that explains its absence. `*result` needs `result.ok()`.

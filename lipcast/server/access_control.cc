@@ -11,6 +11,7 @@
 #include <system_error>
 
 #include "lipcast/avatar/package_path.h"
+#include "lipcast/server/refusal.h"
 
 namespace lipcast::server {
 namespace {
@@ -117,7 +118,8 @@ Status AccessControl::CheckHeader(std::string_view authorization, std::string_vi
   if (tokens_.size() == 0) return {};
   if (authorization.empty()) {
     metrics_.Count("auth_failures_total{reason=\"missing\"}", 1);
-    return Status(Code::kUnauthenticated, "want a token: Authorization: Bearer ..");
+    return Status(Code::kUnauthenticated, "want a token: Authorization: Bearer ..",
+                  refusal::kTokenMissing);
   }
   return CheckLocked(!token.empty() && tokens_.Contains(token), address, "the token is not known");
 }
@@ -132,17 +134,17 @@ Status AccessControl::CheckSessionToken(std::string_view token, std::string_view
   return CheckLocked(good, address, "the session token is not known, was used or is too old");
 }
 
-Status AccessControl::CheckLocked(bool good, std::string_view address, std::string_view reason) {
+Status AccessControl::CheckLocked(bool good, std::string_view address, std::string_view why) {
   const std::string key = RateKeyOf(address);
   const bool limited = !address.empty();
   if (limited && !failures_.Allows(key)) {
     metrics_.Count("auth_failures_total{reason=\"rate\"}", 1);
-    return Status(Code::kResourceExhausted, "too many wrong tokens from this address; try later");
+    return refusal::Exhausted(refusal::kRate, "too many wrong tokens from this address; try later");
   }
   if (good) return {};
   if (limited) failures_.Take(key);
   metrics_.Count("auth_failures_total{reason=\"wrong\"}", 1);
-  return Status(Code::kUnauthenticated, std::string(reason));
+  return Status(Code::kUnauthenticated, std::string(why), refusal::kTokenWrong);
 }
 
 Result<std::string> AccessControl::IssueSessionToken() {
@@ -151,8 +153,9 @@ Result<std::string> AccessControl::IssueSessionToken() {
   const TimePoint now = clock_.Now();
   std::erase_if(sessions_, [&](const auto& one) { return one.second <= now; });
   if (sessions_.size() >= kMaxSessionTokens) {
-    return Status(Code::kResourceExhausted,
-                  fmt::format("{} session tokens are out; try again later", sessions_.size()));
+    return refusal::Exhausted(
+        refusal::kQueue,
+        fmt::format("{} session tokens are out; try again later", sessions_.size()));
   }
   sessions_.emplace(SumText(token), now + kSessionTokenLife);
   return token;
@@ -161,7 +164,8 @@ Result<std::string> AccessControl::IssueSessionToken() {
 Status AccessControl::AllowOpen(std::string_view address) {
   if (opens_.Take(RateKeyOf(address))) return {};
   metrics_.Count("sessions_refused_total{reason=\"rate\"}", 1);
-  return Status(Code::kResourceExhausted, "too many sessions opened from this address; try later");
+  return refusal::Exhausted(refusal::kRate,
+                            "too many sessions opened from this address; try later");
 }
 
 Result<std::string> RandomHex(size_t bytes) {

@@ -64,7 +64,7 @@ class AccessControl {
   Status AllowOpen(std::string_view address);
 
  private:
-  Status CheckLocked(bool good, std::string_view address, std::string_view reason);
+  Status CheckLocked(bool good, std::string_view address, std::string_view why);
 
   const Clock& clock_;
   Metrics& metrics_;

@@ -1,5 +1,7 @@
 #include "lipcast/server/admission.h"
 
+#include "lipcast/server/refusal.h"
+
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -16,11 +18,11 @@ constexpr size_t kMaxClasses = 256;
 
 Result<std::unique_ptr<Admission::Ticket>> Admission::Reserve() {
   const std::lock_guard lock(mu_);
-  if (draining_) return Status(Code::kUnavailable, "the server is shutting down");
+  if (draining_) return refusal::Draining();
   if (options_.max_sessions > 0 && sessions_ >= options_.max_sessions) {
-    metrics_.Count("sessions_refused_total{reason=\"limit\"}", 1);
-    return Status(Code::kResourceExhausted,
-                  fmt::format("{} sessions are open, the limit; try again later", sessions_));
+    return refusal::Exhausted(
+        refusal::kLimit,
+        fmt::format("{} sessions are open, the limit; try again later", sessions_));
   }
   ++sessions_;
   return std::unique_ptr<Ticket>(new Ticket(*this));
@@ -33,18 +35,18 @@ Status Admission::Ticket::Admit(const StreamClass& stream, double start_cost) {
 
 Status Admission::Admit(const StreamClass& stream, double start_cost, const StreamClass** key) {
   const std::lock_guard lock(mu_);
-  if (draining_) return Status(Code::kUnavailable, "the server is shutting down");
+  if (draining_) return refusal::Draining();
   const auto known = classes_.find(stream);
   const double cost = known == classes_.end() ? start_cost : known->second.cost;
   const double share = cost / options_.workers, load = LoadLocked();
   // The first is let in whatever it costs: alone it harms nobody but itself.
   if (load > 0 && load + share > options_.usable_share) {
-    metrics_.Count("sessions_refused_total{reason=\"headroom\"}", 1);
-    return Status(Code::kResourceExhausted,
-                  fmt::format("a session of {:.4g} frames/s needs {:.0f} % of the workers' time, "
-                              "{:.0f} % is left beside {} sessions; try again later",
-                              stream.fps(), share * 100,
-                              std::max(0.0, options_.usable_share - load) * 100, sessions_ - 1));
+    return refusal::Exhausted(
+        refusal::kHeadroom,
+        fmt::format("a session of {:.4g} frames/s needs {:.0f} % of the workers' time, "
+                    "{:.0f} % is left beside {} sessions; try again later",
+                    stream.fps(), share * 100, std::max(0.0, options_.usable_share - load) * 100,
+                    sessions_ - 1));
   }
   if (known == classes_.end() && classes_.size() >= kMaxClasses) ForgetUnused();
   const auto [at, fresh] = classes_.try_emplace(stream, Class{0, start_cost, false});

@@ -12,6 +12,7 @@
 #include "lipcast/avatar/find_avatar.h"
 #include "lipcast/avatar/package_path.h"
 #include "lipcast/base/executor.h"
+#include "lipcast/server/refusal.h"
 
 namespace lipcast::server {
 namespace {
@@ -56,8 +57,9 @@ int64_t UnixSeconds() {
       .count();
 }
 
-Status Named(const std::string& name, Code code, const std::string& message) {
-  return Status(code, "avatar '" + avatar::ShownText(name, 80) + "': " + message);
+Status Named(const std::string& name, Code code, const std::string& message,
+             std::string_view reason = {}) {
+  return Status(code, "avatar '" + avatar::ShownText(name, 80) + "': " + message, reason);
 }
 
 bool IsName(const std::string& name) {
@@ -286,7 +288,8 @@ Status AvatarRegistry::MakeRoom(const std::string& newcomer, int64_t bytes, Drop
                  fmt::format("needs {} bytes beside {} avatars in use with {}: want at most {} "
                              "avatars with {}",
                              bytes, held.fixed, held.fixed_bytes, options_.max_loaded,
-                             options_.memory_bytes));
+                             options_.memory_bytes),
+                 refusal::kMemory);
   }
   EvictUntil(options_.memory_bytes - bytes, options_.max_loaded - 1, &held, dropped);
   return {};

@@ -7,6 +7,7 @@
 
 #include "lipcast/server/batch_render.h"
 #include "lipcast/server/grpc_answer.h"
+#include "lipcast/server/refusal.h"
 
 namespace lipcast::server {
 namespace {
@@ -99,7 +100,7 @@ grpc::ServerUnaryReactor* GrpcCompatService::InferBatchComposite(
   response->set_gpu_id(options_.gpu_id);
   if (waiting_.fetch_add(1) >= options_.queued) {
     --waiting_;
-    Tell(Status(Code::kResourceExhausted, "too many requests wait; try again later"), response);
+    Tell(refusal::Exhausted(refusal::kQueue, "too many requests wait; try again later"), response);
     grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
     reactor->Finish(grpc::Status::OK);
     return reactor;

@@ -10,6 +10,7 @@
 
 #include "lipcast/server/grpc_call_link.h"
 #include "lipcast/server/grpc_messages.h"
+#include "lipcast/server/refusal.h"
 
 namespace lipcast::server {
 namespace {
@@ -64,9 +65,9 @@ struct Work {
       LC_ASSIGN_OR_RETURN(sound.file, UploadFile::Create(*place.uploads));
     }
     if (sound.file->bytes() + bytes.size() > place.upload_bytes) {
-      return Status(Code::kResourceExhausted,
-                    fmt::format("the sound has more than {} bytes (limits.upload_bytes)",
-                                place.upload_bytes));
+      return refusal::Exhausted(
+          refusal::kSize, fmt::format("the sound has more than {} bytes (limits.upload_bytes)",
+                                      place.upload_bytes));
     }
     return sound.file->Append(bytes);
   }

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "google/rpc/status.pb.h"
+#include "lipcast/server/refusal.h"
 #include "lipcast/server/retry_hint.h"
 
 namespace lipcast::server {
@@ -22,9 +23,14 @@ std::string FieldOf(const std::string& text) {
 }  // namespace
 
 std::string StatusDetails(const Status& status) {
+  if (status.ok()) return {};
   google::rpc::Status details;
   details.set_code(static_cast<int>(status.code()));
   details.set_message(status.message());
+  google::rpc::ErrorInfo info;
+  info.set_reason(std::string(refusal::ReasonOf(status)));
+  info.set_domain("lipcast");
+  details.add_details()->PackFrom(info);
   if (const auto after = RetryAfter(status)) {
     google::rpc::RetryInfo retry;
     retry.mutable_retry_delay()->set_seconds(after->count());
@@ -38,7 +44,7 @@ std::string StatusDetails(const Status& status) {
       details.add_details()->PackFrom(bad);
     }
   }
-  return details.details().empty() ? std::string() : details.SerializeAsString();
+  return details.SerializeAsString();
 }
 
 }  // namespace lipcast::server

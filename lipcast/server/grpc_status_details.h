@@ -6,9 +6,9 @@
 
 namespace lipcast::server {
 
-/// The bytes of grpc-status-details-bin, a google.rpc.Status: RetryInfo where asking again later is
-/// of use, BadRequest where the text begins with a field of the request. Empty where it has
-/// neither.
+/// The bytes of grpc-status-details-bin, a google.rpc.Status: ErrorInfo with the reason
+/// (refusal.h), RetryInfo where asking again later is of use, BadRequest where the text begins with
+/// a field of the request. Empty of an OK status.
 std::string StatusDetails(const Status& status);
 
 }  // namespace lipcast::server

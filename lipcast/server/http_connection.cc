@@ -13,6 +13,7 @@
 
 #include "lipcast/avatar/package_path.h"
 #include "lipcast/server/prometheus_metrics.h"
+#include "lipcast/server/refusal.h"
 
 namespace lipcast::server {
 namespace {
@@ -193,7 +194,9 @@ void HttpConnection::OnHead() {
     return;
   }
   if (!OriginAllowed(request[http::field::origin], host, hall_.options.origins)) {
-    Refuse(Failure(403, Code::kPermissionDenied, "a page of another origin may not ask this"));
+    Refuse(FailureAnswer(Status(Code::kPermissionDenied,
+                                "a page of another origin may not ask this", refusal::kOrigin),
+                         403));
     return;
   }
   const auto upgrade = hall_.options.upgrades.find(target->path());

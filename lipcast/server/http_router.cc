@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "lipcast/avatar/package_path.h"
+#include "lipcast/server/refusal.h"
 #include "lipcast/server/retry_hint.h"
 
 namespace lipcast::server {
@@ -86,7 +87,9 @@ int HttpCodeOf(Code code) {
 }
 
 HttpAnswer FailureAnswer(const Status& status, int http_code) {
-  const nlohmann::json body = {{"code", CodeName(status.code())}, {"message", status.message()}};
+  const nlohmann::json body = {{"code", CodeName(status.code())},
+                               {"message", status.message()},
+                               {"reason", refusal::ReasonOf(status)}};
   HttpAnswer answer =
       JsonAnswer(body.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n",
                  http_code != 0 ? http_code : HttpCodeOf(status.code()));

@@ -52,7 +52,7 @@ constexpr KnownMetric kKnown[] = {
     {"resident_memory_bytes", kGauge, "Memory of the process"},
     {"sessions", kGauge, "Open sessions, by state (opening, idle, speaking)", "state=opening|idle|speaking"},
     {"sessions_opened_total", kCounter, "Sessions opened"},
-    {"sessions_refused_total", kCounter, "Sessions refused, by reason", "reason=draining|failed|file_pace|headroom|invalid|limit|not_found|rate"},
+    {"sessions_refused_total", kCounter, "Sessions refused, by reason", "reason=draining|failed|file_pace|headroom|invalid|limit|memory|not_found|rate"},
     {"slowest_session_ratio", kGauge, "Of the live session with fewest: frames ready in time to frames due, over 5 s"},
     {"sound_rate_warnings_total", kCounter, "Sessions whose sound came steadily at another rate than its format says"},
     {"stage_seconds", kHistogram, "Time of one call, by stage from audio to encoded frame", kStages},

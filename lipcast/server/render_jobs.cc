@@ -1,6 +1,7 @@
 #include "lipcast/server/render_jobs.h"
 
 #include <fcntl.h>
+#include <fmt/format.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -11,6 +12,7 @@
 #include "lipcast/media/libav_audio_reader.h"
 #include "lipcast/media/temp_file.h"
 #include "lipcast/server/access_control.h"
+#include "lipcast/server/refusal.h"
 
 namespace lipcast::server {
 namespace {
@@ -44,7 +46,7 @@ class UploadReader final : public audio::AudioReader {
     if (!inner.ok()) {
       const Code code = inner.status().code() == Code::kResourceExhausted ? Code::kResourceExhausted
                                                                           : Code::kInvalidArgument;
-      return Status(code, reader->Clean(inner.status().message()));
+      return Status(code, reader->Clean(inner.status().message()), inner.status().reason());
     }
     reader->inner_ = *std::move(inner);
     return std::unique_ptr<AudioReader>(std::move(reader));
@@ -145,11 +147,11 @@ Result<RenderInfo> RenderJobs::Submit(const RenderSpec& spec, RenderSound sound)
   job->sound = std::move(sound);
 
   const std::lock_guard lock(mu_);
-  if (draining_) return Status(Code::kUnavailable, "the server is shutting down");
+  if (draining_) return refusal::Draining();
   if (queued_ + running_ >= options_.queued + options_.running) {
-    return Status(Code::kResourceExhausted, std::to_string(queued_) +
-                                                " renders wait already (limits.queued_jobs = " +
-                                                std::to_string(options_.queued) + "): try later");
+    return refusal::Exhausted(
+        refusal::kQueue, fmt::format("{} renders wait already (limits.queued_jobs = {}): try later",
+                                     queued_, options_.queued));
   }
   job->order = next_order_++;
   jobs_[job->info.id] = job;
@@ -209,7 +211,7 @@ void RenderJobs::CancelAll() {
   const std::lock_guard lock(mu_);
   draining_ = true;
   for (const auto& [id, job] : jobs_) {
-    Cancel(*job, Status(Code::kUnavailable, "the server is shutting down"));
+    Cancel(*job, refusal::Draining());
   }
 }
 

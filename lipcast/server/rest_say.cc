@@ -1,5 +1,7 @@
 #include "lipcast/server/rest_say.h"
 
+#include "lipcast/server/refusal.h"
+
 #include <nlohmann/json.hpp>
 #include <string>
 #include <utility>
@@ -38,8 +40,8 @@ std::vector<HttpRoute> SayRoutes(std::optional<SayProgram> program, Executor& th
                        reply->Send(FailureAnswer(Status(
                            Code::kUnimplemented, "say.command: no program that speaks text")));
                      } else if (thread.queued() >= kMaxWaiting) {
-                       reply->Send(FailureAnswer(Status(Code::kResourceExhausted,
-                                                        "say: too many texts wait, try later")));
+                       reply->Send(FailureAnswer(refusal::Exhausted(
+                           refusal::kQueue, "say: too many texts wait, try later")));
                      } else {
                        says(std::move(call), std::move(reply));
                      }

@@ -24,6 +24,7 @@
 #include "lipcast/server/grpc_speech_service.h"
 #include "lipcast/server/http_server.h"
 #include "lipcast/server/recent_log.h"
+#include "lipcast/server/refusal.h"
 #include "lipcast/server/rest_api.h"
 #include "lipcast/server/rest_live_sessions.h"
 #include "lipcast/server/rest_log.h"
@@ -296,7 +297,7 @@ Server::~Server() {
   state.admission.Drain();
   state.say_stop.request_stop();
   state.jobs->CancelAll();
-  state.host.CancelAll(Status(Code::kUnavailable, "the server is shutting down"));
+  state.host.CancelAll(refusal::Draining());
   state.health.Stop();
   state.grpc->Shutdown(std::chrono::system_clock::now() + kGoodbye);
   state.grpc->Wait();

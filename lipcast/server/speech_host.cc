@@ -1,5 +1,7 @@
 #include "lipcast/server/speech_host.h"
 
+#include "lipcast/server/refusal.h"
+
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -11,7 +13,6 @@ namespace {
 
 constexpr int kSlowThreads = 2, kLoadThreads = 2;
 constexpr int64_t kMessageHeadBytes = 1024;  // what a frame's message has beside picture and sound
-constexpr const char* kShuttingDown = "the server is shutting down";
 
 StreamClass ClassOf(const AvatarRegistry::Lease& lease, uint64_t version,
                     const StreamOptions& options) {
@@ -89,11 +90,10 @@ class SpeechHost::Presence {
 Result<std::shared_ptr<SpeechHost::Presence>> SpeechHost::Enter(bool live) {
   const std::lock_guard lock(mu_);
   if (!live && parts_.file_streams > 0 && file_pace_ >= parts_.file_streams) {
-    parts_.metrics->Count("sessions_refused_total{reason=\"file_pace\"}", 1);
-    return Status(Code::kResourceExhausted,
-                  fmt::format("{} sessions at file pace are open, the limit "
-                              "(limits.file_sessions); try again later",
-                              file_pace_));
+    return refusal::Exhausted(refusal::kFilePace,
+                              fmt::format("{} sessions at file pace are open, the limit "
+                                          "(limits.file_sessions); try again later",
+                                          file_pace_));
   }
   return std::make_shared<Presence>(*this, live);
 }
@@ -103,7 +103,7 @@ SpeechHost::~SpeechHost() {
     const std::lock_guard lock(mu_);
     closing_ = true;
   }
-  CancelAll(Status(Code::kUnavailable, kShuttingDown));
+  CancelAll(refusal::Draining());
   std::unique_lock lock(mu_);
   gone_.wait(lock, [&] { return present_ == 0; });
 }
@@ -152,7 +152,7 @@ Result<std::shared_ptr<SpeechStream>> SpeechHost::OpenCounted(const std::string&
     options.limit = limit_;
     options.idle_limit = idle_limit_;
   }
-  if (parts_.admission->draining()) return Status(Code::kUnavailable, kShuttingDown);
+  if (parts_.admission->draining()) return refusal::Draining();
   LC_RETURN_IF_ERROR(options.session.Validate());
   LC_ASSIGN_OR_RETURN(const std::shared_ptr<Presence> presence, Enter(options.live));
   std::unique_ptr<Admission::Ticket> ticket;
@@ -171,7 +171,7 @@ Result<std::shared_ptr<SpeechStream>> SpeechHost::OpenCounted(const std::string&
                       SpeechStream::Create(place, std::move(lease), std::move(ticket), options));
   const std::lock_guard lock(mu_);
   // Drained meanwhile: CancelAll may have been here, and would not come again.
-  if (closing_ || parts_.admission->draining()) return Status(Code::kUnavailable, kShuttingDown);
+  if (closing_ || parts_.admission->draining()) return refusal::Draining();
   std::erase_if(streams_, [](const auto& one) { return one.expired(); });
   streams_.push_back(stream);
   return stream;

@@ -6,6 +6,8 @@
 
 #include "lipcast/server/speech_stream.h"
 
+#include "lipcast/server/refusal.h"
+
 namespace lipcast::server {
 namespace {
 
@@ -74,9 +76,10 @@ void SpeechStream::HandleFrame(pipeline::Frame& frame, TimePoint due) {
     out_.push_back(out);
   }
   if (slow && static_cast<double>(unread.events) > kCutOffAfterS * fps().value()) {
-    End(Status(Code::kResourceExhausted,
-               unread.made ? "the reader is more than 10 s behind"
-                           : "pictures take longer to encode than to show: more than 10 s behind"));
+    End(refusal::Exhausted(
+        refusal::kSlowReader,
+        unread.made ? "the reader is more than 10 s behind"
+                    : "pictures take longer to encode than to show: more than 10 s behind"));
     return;
   }
   if (!picture && !sound_) {

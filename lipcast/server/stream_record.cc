@@ -9,12 +9,26 @@
 
 #include "lipcast/avatar/package_path.h"
 #include "lipcast/server/prometheus_metrics.h"
+#include "lipcast/server/refusal.h"
 
 namespace lipcast::server {
 namespace {
 
 /// Of what a client wrote: as much goes into a line.
 constexpr size_t kShownBytes = 200;
+
+/// One of the metric's labels, whatever else a Status may come to say.
+std::string RefusedLabel(const Status& why) {
+  using namespace refusal;
+  for (const std::string_view reason : {kDraining, kFilePace, kHeadroom, kLimit, kMemory}) {
+    if (why.reason() != reason) continue;
+    std::string label(reason);
+    std::ranges::transform(label, label.begin(), [](char c) { return c == '_' ? c : c | 0x20; });
+    return label;
+  }
+  if (why.code() == Code::kInvalidArgument) return "invalid";
+  return why.code() == Code::kNotFound ? "not_found" : "failed";
+}
 
 double Seconds(Nanoseconds time) { return std::chrono::duration<double>(time).count(); }
 
@@ -27,15 +41,7 @@ std::string StreamRecords::NextId() { return fmt::format("{:08x}-{}", start_, ne
 
 void StreamRecords::Refused(const std::string& avatar, std::string_view interface,
                             const Status& why) {
-  if (why.code() == Code::kUnavailable) {
-    parts_.metrics->Count("sessions_refused_total{reason=\"draining\"}", 1);
-  } else if (why.code() == Code::kInvalidArgument) {
-    parts_.metrics->Count("sessions_refused_total{reason=\"invalid\"}", 1);
-  } else if (why.code() == Code::kNotFound) {
-    parts_.metrics->Count("sessions_refused_total{reason=\"not_found\"}", 1);
-  } else if (why.code() != Code::kResourceExhausted) {  // Admission counts those
-    parts_.metrics->Count("sessions_refused_total{reason=\"failed\"}", 1);
-  }
+  parts_.metrics->Count(Labelled("sessions_refused_total", {{"reason", RefusedLabel(why)}}), 1);
   CountRequest(interface, why);
   parts_.log->Log(LogLevel::kWarning, "session_refused",
                   {{"avatar", avatar::ShownText(avatar, kShownBytes)},

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "lipcast/server/prometheus_metrics.h"
+#include "lipcast/server/refusal.h"
 
 namespace lipcast::server {
 namespace {
@@ -203,13 +204,19 @@ TEST_F(StreamRecordTest, ARefusalNamesAvatarInterfaceAndReason) {
   EXPECT_EQ(Value("requests_total{code=\"RESOURCE_EXHAUSTED\",interface=\"websocket\","
                   "method=\"speak\"}"),
             1);
-  for (const Code code :
-       {Code::kUnavailable, Code::kInvalidArgument, Code::kNotFound, Code::kDataLoss}) {
+  for (const Code code : {Code::kInvalidArgument, Code::kNotFound, Code::kDataLoss}) {
     records_.Refused("anna", "grpc", Status(code, "no"));
   }
-  for (const char* reason : {"draining", "invalid", "not_found", "failed"}) {
+  records_.Refused("anna", "grpc", refusal::Draining());
+  for (const std::string_view reason :
+       {refusal::kFilePace, refusal::kHeadroom, refusal::kLimit, refusal::kMemory}) {
+    records_.Refused("anna", "grpc", refusal::Exhausted(reason, "no"));
+  }
+  for (const char* reason :
+       {"draining", "invalid", "not_found", "file_pace", "headroom", "limit", "memory"}) {
     EXPECT_EQ(Value(std::string("sessions_refused_total{reason=\"") + reason + "\"}"), 1) << reason;
   }
+  EXPECT_EQ(Value("sessions_refused_total{reason=\"failed\"}"), 2);
 }
 
 TEST_F(StreamRecordTest, IdsDifferBetweenStreamsAndBetweenRuns) {

@@ -17,6 +17,7 @@
 #include <utility>
 
 #include "lipcast/avatar/package_path.h"
+#include "lipcast/server/refusal.h"
 
 namespace lipcast::server {
 namespace {
@@ -96,7 +97,7 @@ Result<pid_t> Spawn(const SayProgram& program, int in, int out) {
 }
 
 Status Late(const SayProgram& program, const std::stop_token& stop) {
-  if (stop.stop_requested()) return Status(Code::kUnavailable, "the server is shutting down");
+  if (stop.stop_requested()) return refusal::Draining();
   return Status(Code::kDeadlineExceeded,
                 fmt::format("say: no whole sound within {} ms", program.limit.count()));
 }
@@ -117,8 +118,8 @@ Result<std::string> ReadAll(const SayProgram& program, int from, SteadyClock::ti
     if (bytes == 0) return sound;
     sound.append(piece, static_cast<size_t>(bytes));
     if (sound.size() > program.sound_bytes) {
-      return Status(Code::kResourceExhausted,
-                    fmt::format("say: a sound above {} bytes", program.sound_bytes));
+      return refusal::Exhausted(refusal::kSize,
+                                fmt::format("say: a sound above {} bytes", program.sound_bytes));
     }
   }
 }

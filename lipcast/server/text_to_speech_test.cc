@@ -5,6 +5,8 @@
 
 #include <future>
 
+#include "lipcast/server/refusal.h"
+
 namespace lipcast::server {
 namespace {
 
@@ -56,7 +58,7 @@ TEST(TextToSpeech, AProgramThatRunsIsKilledWhenTheServerEnds) {
   });
   begins.get_future().wait();
   stop.request_stop();
-  EXPECT_EQ(said.get().status(), Status(Code::kUnavailable, "the server is shutting down"));
+  EXPECT_EQ(said.get().status(), refusal::Draining());
 }
 
 TEST(TextToSpeech, ATextWithoutWordsOrWithoutEndIsRefused) {

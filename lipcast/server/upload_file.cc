@@ -1,5 +1,7 @@
 #include "lipcast/server/upload_file.h"
 
+#include "lipcast/server/refusal.h"
+
 #include <fcntl.h>
 #include <unistd.h>
 
@@ -13,8 +15,8 @@ namespace {
 
 Status Failed(const std::string& what, int error) {
   const bool full = error == ENOSPC || error == EDQUOT;
-  return Status(full ? Code::kResourceExhausted : Code::kInternal,
-                what + ": " + std::generic_category().message(error));
+  const std::string text = what + ": " + std::generic_category().message(error);
+  return full ? refusal::Exhausted(refusal::kDisk, text) : Status(Code::kInternal, text);
 }
 
 }  // namespace
@@ -40,8 +42,9 @@ Status DiskShare::Take(int64_t bytes) {
   if (TryTake(bytes)) return {};
   if (make_room_) make_room_(bytes);
   if (TryTake(bytes)) return {};
-  return Status(Code::kResourceExhausted,
-                "sounds and files of renders fill the disk's share (renders.disk_mb): try later");
+  return refusal::Exhausted(
+      refusal::kDisk,
+      "sounds and files of renders fill the disk's share (renders.disk_mb): try later");
 }
 
 void DiskShare::GiveBack(int64_t bytes) {

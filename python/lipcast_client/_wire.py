@@ -63,6 +63,7 @@ SpeakRequest = message("SpeakRequest")
 RenderRequest = message("RenderRequest")
 HealthCheckRequest = message("lipcast_client.HealthCheckRequest")
 ErrorStatus: Any = message("google.rpc.Status")
+ErrorInfo: Any = message("google.rpc.ErrorInfo")
 RetryInfo: Any = message("google.rpc.RetryInfo")
 
 

@@ -10,16 +10,24 @@ from lipcast_client import _wire
 
 
 class LipcastError(Exception):
-    """`code`: gRPC's status. `message`: the server's text. `retry_after`: seconds after which another
-    try makes sense, where the server says so."""
+    """`code`: gRPC's status. `message`: the server's text. `reason`: the server's word for it, which
+    tells refusals of one code apart ("HEADROOM", "LIMIT", "DRAINING"; docs/protocol.md), None where it
+    gave none. `retry_after`: seconds after which another try makes sense, where the server says so."""
 
     code: grpc.StatusCode = grpc.StatusCode.UNKNOWN
 
-    def __init__(self, message: str, code: grpc.StatusCode | None = None, retry_after: float | None = None) -> None:
+    def __init__(
+        self,
+        message: str,
+        code: grpc.StatusCode | None = None,
+        retry_after: float | None = None,
+        reason: str | None = None,
+    ) -> None:
         super().__init__(message)
         self.message = message
         self.code = code or type(self).code
         self.retry_after = retry_after
+        self.reason = reason
 
 
 class InvalidRequest(LipcastError, ValueError):
@@ -111,18 +119,23 @@ _BY_CODE: dict[grpc.StatusCode, type[LipcastError]] = {
 }
 
 
-def _retry_after(trailer: Any) -> float | None:
+def _details(trailer: Any) -> tuple[float | None, str | None]:
+    """When to try again, and why it failed, of a call's trailer."""
+    retry_after, reason = None, None
     for key, value in trailer or ():
         if key != "grpc-status-details-bin":
             continue
         try:
             for detail in _wire.ErrorStatus.FromString(value).details:
-                if detail.type_url.rpartition("/")[2] == "google.rpc.RetryInfo":
+                kind = detail.type_url.rpartition("/")[2]
+                if kind == "google.rpc.RetryInfo":
                     delay = _wire.RetryInfo.FromString(detail.value).retry_delay
-                    return float(delay.seconds + delay.nanos / 1e9)
+                    retry_after = float(delay.seconds + delay.nanos / 1e9)
+                elif kind == "google.rpc.ErrorInfo":
+                    reason = str(_wire.ErrorInfo.FromString(detail.value).reason) or None
         except Exception:  # a trailer that is no google.rpc.Status tells nothing
-            return None
-    return None
+            return None, None
+    return retry_after, reason
 
 
 def from_rpc(error: Any) -> LipcastError:
@@ -130,4 +143,4 @@ def from_rpc(error: Any) -> LipcastError:
     code = error.code() if hasattr(error, "code") else grpc.StatusCode.UNKNOWN
     text = (error.details() if hasattr(error, "details") else None) or str(code.value[1])
     trailer = error.trailing_metadata() if hasattr(error, "trailing_metadata") else None
-    return _BY_CODE.get(code, LipcastError)(text, code, _retry_after(trailer))
+    return _BY_CODE.get(code, LipcastError)(text, code, *_details(trailer))
