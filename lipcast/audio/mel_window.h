@@ -44,6 +44,15 @@ constexpr int64_t WindowCountReference(int64_t mel_frames) {
   return static_cast<int64_t>(static_cast<double>(mel_frames - kWindowFrames) / 80.0 * 25.0) + 2;
 }
 
+/// How many windows Wav2Lip's script makes of `mel_frames`: those that fit, and one that is moved
+/// back to end with the last frame. 0 below 16 frames, where it fails.
+constexpr int64_t WindowCountWav2Lip(int64_t mel_frames) {
+  if (mel_frames < kWindowFrames) return 0;
+  // floor(16 i / 5) <= last, the first frame of the last window that fits.
+  const int64_t last = mel_frames - kWindowFrames;
+  return (5 * (last + 1) - 1) / 16 + 2;
+}
+
 /// Where the reference's window i starts: as WindowStart, moved back so that it ends inside.
 constexpr int64_t WindowStartReference(int64_t i, int64_t mel_frames) {
   const int64_t last = mel_frames - kWindowFrames;

@@ -55,6 +55,15 @@ TEST(MelWindowIndex, TheReferencesRoundingCostsAWindowAtTheLengthsItDoesInPython
   EXPECT_EQ(last, 199'952);
 }
 
+TEST(MelWindowIndex, Wav2LipsScriptMakesTheWindowsThatFitAndOneMore) {
+  for (int64_t frames : {0, 1, 15, -3}) EXPECT_EQ(WindowCountWav2Lip(frames), 0);
+  for (int64_t frames = kWindowFrames; frames < 5'000; ++frames) {
+    int64_t index = 0;
+    while (WindowEnd(index) <= frames) ++index;
+    ASSERT_EQ(WindowCountWav2Lip(frames), index + 1) << frames;
+  }
+}
+
 TEST(MelWindowIndex, TheReferencesLastWindowsEndInside) {
   EXPECT_EQ(WindowStartReference(5, 81), 16);
   EXPECT_EQ(WindowStartReference(20, 81), 64);

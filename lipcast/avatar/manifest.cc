@@ -124,6 +124,8 @@ GeneratorSpec GeneratorField(ObjectReader& parent, Status* status) {
   generator.model = FileField(object, "model", status);
   MouthLayout& mouth = generator.mouth;
   mouth.masked_first = generator.family == GeneratorFamily::kWav2Lip;
+  mouth.kernel =
+      generator.family == GeneratorFamily::kSyncTalk ? ResizeKernel::kCubic : ResizeKernel::kLinear;
   mouth.inner_px = static_cast<int>(object.Int("inner_px", 16, 2048));
   mouth.border_px = static_cast<int>(object.Int("border_px", 0, 256));
   if (object.Has("feather_px")) {

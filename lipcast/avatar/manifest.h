@@ -61,7 +61,7 @@ struct SplitSpec {
 struct GeneratorSpec {
   GeneratorFamily family = GeneratorFamily::kSyncTalk;
   std::string model;                      ///< file of the package
-  MouthLayout mouth;                      ///< masked_first follows from the family
+  MouthLayout mouth;                      ///< masked_first and kernel follow from the family
   std::optional<std::string> mask_image;  ///< gray, inner_px square: weight of the redrawn pixels
   std::optional<SplitSpec> split;
 };

@@ -159,6 +159,8 @@ TEST(Manifest, ImagesAreNumberedFromTheirFirst) {
 TEST(Manifest, TheFamilySaysWhichCopyIsMaskedAndWhatIsHeard) {
   const Manifest wav2lip = Parsed(Wav2Lip());
   EXPECT_TRUE(wav2lip.generator.mouth.masked_first);
+  EXPECT_EQ(wav2lip.generator.mouth.kernel, ResizeKernel::kLinear);
+  EXPECT_EQ(Parsed(Listed()).generator.mouth.kernel, ResizeKernel::kCubic);
   EXPECT_EQ(wav2lip.audio.padding, MelPadding::kReflect);
   EXPECT_EQ(wav2lip.audio.model, "");
   json wenet = Listed();

@@ -7,7 +7,20 @@ struct Family {
   const char* name;
   decltype(&LoadSynctalk) load;
 };
-constexpr Family kFamilies[] = {{"synctalk", LoadSynctalk}};
+constexpr Family kFamilies[] = {{"synctalk", LoadSynctalk}, {"wav2lip", LoadWav2Lip}};
+
+/// One run on made-up input: finds what only shows when the model computes, and warms it up.
+Status RunOnce(const Generator& generator) {
+  const AudioContext& context = generator.context();
+  const auto side = static_cast<size_t>(generator.layout().inner_px);
+  std::vector<float> windows(static_cast<size_t>(context.window_floats()), -4.0F);
+  std::vector<float> features(static_cast<size_t>(context.feature_floats));
+  LC_RETURN_IF_ERROR(generator.Encode(1, windows, features));
+  std::vector<float> pictures(6 * side * side, 0.5F), mouths(3 * side * side);
+  std::vector<float> contexts(static_cast<size_t>(context.floats()));
+  const int64_t no_frame[] = {-1};
+  return generator.Generate(no_frame, pictures, contexts, mouths);
+}
 
 }  // namespace
 
@@ -23,7 +36,11 @@ Result<std::shared_ptr<const Generator>> LoadGenerator(const GeneratorFiles& fil
                                                        const FeatureCacheOptions& features) {
   std::string known;
   for (const Family& family : kFamilies) {
-    if (files.family == family.name) return family.load(files, backend, options, features);
+    if (files.family == family.name) {
+      LC_ASSIGN_OR_RETURN(auto generator, family.load(files, backend, options, features));
+      LC_RETURN_IF_ERROR(RunOnce(*generator));
+      return generator;
+    }
     known += (known.empty() ? "" : ", ") + std::string(family.name);
   }
   return Status(Code::kInvalidArgument,

@@ -15,6 +15,12 @@
 
 namespace lipcast::generator {
 
+/// How many windows of a whole file the original makes; the last slides back to the file's end.
+enum class ReferenceEnd {
+  kByTime,        ///< SyncTalk_2D: by the duration, rounding included
+  kWholeWindows,  ///< Wav2Lip: those that fit, and one more
+};
+
 /// Which feature rows one frame is drawn from, in the model's own time. Source: docs/numerics.md 2.
 /// Rows are [copy of the first, feature 0, feature 1, ...]; frame i takes rows
 /// [i - rows_before, i + rows_after], rows below 0 being zero.
@@ -25,6 +31,7 @@ struct AudioContext {
   int feature_floats = 512;  ///< one row
   int rows_before = 8;
   int rows_after = 7;
+  ReferenceEnd reference_end = ReferenceEnd::kByTime;
 
   int rows() const { return rows_before + rows_after + 1; }
   int64_t floats() const { return static_cast<int64_t>(rows()) * feature_floats; }
@@ -73,7 +80,8 @@ struct GeneratorFiles {
   std::string family;      ///< "synctalk"
   std::string audio_kind;  ///< "ave"
   avatar::MouthLayout layout;
-  ModelFile audio_encoder, generator;
+  ModelFile audio_encoder;  ///< empty for "mel"
+  ModelFile generator;
   std::optional<SplitFiles> split;
 };
 
@@ -91,5 +99,9 @@ Result<std::shared_ptr<const Generator>> LoadSynctalk(const GeneratorFiles& file
                                                       const inference::Backend& backend,
                                                       const inference::SessionOptions& options,
                                                       const FeatureCacheOptions& features);
+Result<std::shared_ptr<const Generator>> LoadWav2Lip(const GeneratorFiles& files,
+                                                     const inference::Backend& backend,
+                                                     const inference::SessionOptions& options,
+                                                     const FeatureCacheOptions& features);
 
 }  // namespace lipcast::generator

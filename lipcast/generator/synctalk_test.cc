@@ -310,10 +310,10 @@ TEST(Synctalk, ServesManyCallersAtOnceWithoutMixingTheirFrames) {
 
 TEST(LoadGenerator, RefusesAnUnknownFamilyAndNamesTheKnown) {
   GeneratorFiles files = Files();
-  files.family = "wav2lip";
+  files.family = "wav3lip";
   EXPECT_EQ(Refusal(Load(FakeSynctalkEncoder(), UnmaskedGenerator(kInner), files)),
-            "generator.family = 'wav2lip': want one of: synctalk");
-  EXPECT_THAT(FamilyNames(), testing::ElementsAre("synctalk"));
+            "generator.family = 'wav3lip': want one of: synctalk, wav2lip");
+  EXPECT_THAT(FamilyNames(), testing::ElementsAre("synctalk", "wav2lip"));
 }
 
 }  // namespace

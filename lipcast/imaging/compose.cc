@@ -180,17 +180,17 @@ Status MouthCompositor::CropResized(const PictureView& frame, const Rect& box,
       const MutablePictureView bgr =
           ScratchPicture(scratch, Use::kArea, PixelFormat::kBgr24, box.width(), box.height());
       BgraToBgr(Crop(frame, box), bgr);
-      return scratch.Resize(bgr, resized, 3);
+      return scratch.Resize(bgr, resized, 3, layout_.kernel);
     }
     case PixelFormat::kI420: {
       const Rect area = WholeBlocks(box, frame.width, frame.height);
       const MutablePictureView bgr =
           ScratchPicture(scratch, Use::kArea, PixelFormat::kBgr24, area.width(), area.height());
       I420ToBgr(CropI420(frame, area), bgr);
-      return scratch.Resize(Crop(bgr, Moved(box, area)), resized, 3);
+      return scratch.Resize(Crop(bgr, Moved(box, area)), resized, 3, layout_.kernel);
     }
     default:
-      return scratch.Resize(Crop(frame, box), resized, 3);
+      return scratch.Resize(Crop(frame, box), resized, 3, layout_.kernel);
   }
 }
 
@@ -216,10 +216,10 @@ Status MouthCompositor::Paste(const PictureView& resized, const Rect& box, float
 Status MouthCompositor::PasteBgr(const PictureView& resized, const Rect& box, float weight,
                                  const MutablePictureView& frame, Scratch& scratch) const {
   const MutablePictureView target = Crop(frame, box);
-  if (IsExact(weight)) return scratch.Resize(resized, target, 3);
+  if (IsExact(weight)) return scratch.Resize(resized, target, 3, layout_.kernel);
   const MutablePictureView fresh =
       ScratchPicture(scratch, Use::kFresh, PixelFormat::kBgr24, box.width(), box.height());
-  LC_RETURN_IF_ERROR(scratch.Resize(resized, fresh, 3));
+  LC_RETURN_IF_ERROR(scratch.Resize(resized, fresh, 3, layout_.kernel));
   LC_ASSIGN_OR_RETURN(const Shares shares,
                       MakeShares(box.width(), box.height(), 3, weight, scratch));
   uint8_t* row = scratch.Bytes(Use::kWeights, shares.row_bytes).data();
@@ -252,7 +252,7 @@ Status MouthCompositor::PasteI420(const PictureView& resized, const Rect& box, f
   const MutablePictureView fresh =
       ScratchPicture(scratch, Use::kAreaI420, PixelFormat::kI420, area.width(), area.height());
   I420ToBgr(target, bgr);
-  LC_RETURN_IF_ERROR(scratch.Resize(resized, Crop(bgr, inside), 3));
+  LC_RETURN_IF_ERROR(scratch.Resize(resized, Crop(bgr, inside), 3, layout_.kernel));
   BgrToI420(bgr, fresh);
 
   const auto luma = [&](const MutablePictureView& view, int y) {

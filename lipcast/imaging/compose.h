@@ -32,11 +32,11 @@ class MouthCompositor {
   static Result<MouthCompositor> Create(const avatar::MouthLayout& layout,
                                         const PictureView* mask = nullptr);
 
-  /// The box as BGR, cubic-resized into `resized` (kBgr24, resized_px square).
+  /// The box as BGR, resized by layout.kernel into `resized` (kBgr24, resized_px square).
   Status CropResized(const PictureView& frame, const Rect& box, const MutablePictureView& resized,
                      Scratch& scratch) const;
 
-  /// `resized` cubic-resized to the box and put into `frame`.
+  /// `resized` resized back to the box and put into `frame`.
   Status Paste(const PictureView& resized, const Rect& box, float weight,
                const MutablePictureView& frame, Scratch& scratch) const;
   Status Paste(const PictureView& resized, const MouthPaste& paste, const MutablePictureView& frame,

@@ -1,6 +1,7 @@
 #include "lipcast/imaging/resize.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <string>
 
@@ -26,7 +27,7 @@ size_t FilteredRowValues(int dst_w, int channels) {
 
 }  // namespace
 
-CubicAxis MakeCubicAxis(int source_px, int destination_px) {
+CubicAxis MakeCubicAxis(int source_px, int destination_px, ResizeKernel kernel) {
   CubicAxis axis;
   axis.first.resize(destination_px);
   axis.weight.resize(4 * static_cast<size_t>(destination_px));
@@ -38,9 +39,10 @@ CubicAxis MakeCubicAxis(int source_px, int destination_px) {
     const float x = centre - cell;  // 0..1 between taps 1 and 2
     const auto near = [](float d) { return ((kA + 2) * d - (kA + 3)) * d * d + 1; };
     const float far = ((kA * (x + 1) - 5 * kA) * (x + 1) + 8 * kA) * (x + 1) - 4 * kA;
-    const float w[4] = {far, near(x), near(1 - x), 1.0f - far - near(x) - near(1 - x)};
+    std::array<float, 4> w = {far, near(x), near(1 - x), 1.0f - far - near(x) - near(1 - x)};
+    if (kernel == ResizeKernel::kLinear) w = {0, 1 - x, x, 0};
     axis.first[i] = static_cast<int32_t>(cell) - 1;
-    for (int t = 0; t < 4; ++t) {
+    for (size_t t = 0; t < 4; ++t) {
       axis.weight[4 * static_cast<size_t>(i) + t] =
           static_cast<int16_t>(std::lrint(w[t] * 2048.0f));
     }
@@ -48,8 +50,8 @@ CubicAxis MakeCubicAxis(int source_px, int destination_px) {
   return axis;
 }
 
-Result<CubicResizer> CubicResizer::Create(int src_w, int src_h, int dst_w, int dst_h,
-                                          int channels) {
+Result<CubicResizer> CubicResizer::Create(int src_w, int src_h, int dst_w, int dst_h, int channels,
+                                          ResizeKernel kernel) {
   for (int side : {src_w, src_h, dst_w, dst_h}) {
     if (side < 1 || side > kMaxSidePx) {
       return Status(Code::kInvalidArgument,
@@ -68,9 +70,10 @@ Result<CubicResizer> CubicResizer::Create(int src_w, int src_h, int dst_w, int d
   r.dst_w_ = dst_w;
   r.dst_h_ = dst_h;
   r.channels_ = channels;
-  r.y_ = MakeCubicAxis(src_h, dst_h);
+  r.kernel_ = kernel;
+  r.y_ = MakeCubicAxis(src_h, dst_h, kernel);
 
-  const CubicAxis x = MakeCubicAxis(src_w, dst_w);
+  const CubicAxis x = MakeCubicAxis(src_w, dst_w, kernel);
   const size_t pixels = RoundUp(static_cast<size_t>(dst_w), internal::kCubicBlockPx);
   r.x_offset_.assign(pixels, 0);
   r.x_weight_.assign(pixels * (channels == 1 ? 4 : 16), 0);

@@ -2,13 +2,12 @@
 
 #include <algorithm>
 
-#include "lipcast/imaging/resize.h"
-
 namespace lipcast::imaging {
 
-void CubicResizeReference(const PictureView& src, const MutablePictureView& dst, int channels) {
-  const CubicAxis x_axis = MakeCubicAxis(src.width, dst.width);
-  const CubicAxis y_axis = MakeCubicAxis(src.height, dst.height);
+void CubicResizeReference(const PictureView& src, const MutablePictureView& dst, int channels,
+                          ResizeKernel kernel) {
+  const CubicAxis x_axis = MakeCubicAxis(src.width, dst.width, kernel);
+  const CubicAxis y_axis = MakeCubicAxis(src.height, dst.height, kernel);
   const auto filtered = [&](int row, int column, int channel) {
     const uint8_t* line = src.plane[0] + row * src.stride[0];
     int sum = 16;

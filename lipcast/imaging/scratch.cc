@@ -12,18 +12,18 @@ std::span<uint8_t> Scratch::Bytes(Use use, size_t bytes) {
 }
 
 Result<const CubicResizer*> Scratch::Resizer(int src_w, int src_h, int dst_w, int dst_h,
-                                             int channels) {
+                                             int channels, ResizeKernel kernel) {
   ++uses_;
   for (Entry& entry : entries_) {
     const CubicResizer& r = *entry.resizer;
     if (r.src_width() == src_w && r.src_height() == src_h && r.dst_width() == dst_w &&
-        r.dst_height() == dst_h && r.channels() == channels) {
+        r.dst_height() == dst_h && r.channels() == channels && r.kernel() == kernel) {
       entry.last_use = uses_;
       return &r;
     }
   }
   LC_ASSIGN_OR_RETURN(CubicResizer made,
-                      CubicResizer::Create(src_w, src_h, dst_w, dst_h, channels));
+                      CubicResizer::Create(src_w, src_h, dst_w, dst_h, channels, kernel));
   auto resizer = std::make_unique<const CubicResizer>(std::move(made));
   table_bytes_ += resizer->table_bytes();
   while (table_bytes_ > kMaxTableBytes && !entries_.empty()) {
@@ -38,9 +38,10 @@ Result<const CubicResizer*> Scratch::Resizer(int src_w, int src_h, int dst_w, in
   return entries_.back().resizer.get();
 }
 
-Status Scratch::Resize(const PictureView& src, const MutablePictureView& dst, int channels) {
+Status Scratch::Resize(const PictureView& src, const MutablePictureView& dst, int channels,
+                       ResizeKernel kernel) {
   LC_ASSIGN_OR_RETURN(const CubicResizer* resizer,
-                      Resizer(src.width, src.height, dst.width, dst.height, channels));
+                      Resizer(src.width, src.height, dst.width, dst.height, channels, kernel));
   resizer->Resize(src, dst, Bytes(Use::kFilter, resizer->scratch_bytes()));
   return {};
 }

@@ -27,10 +27,12 @@ class Scratch {
   std::span<uint8_t> Bytes(Use use, size_t bytes);
 
   /// The tables of one shape, valid until the next call. Errors are CubicResizer::Create's.
-  Result<const CubicResizer*> Resizer(int src_w, int src_h, int dst_w, int dst_h, int channels);
+  Result<const CubicResizer*> Resizer(int src_w, int src_h, int dst_w, int dst_h, int channels,
+                                      ResizeKernel kernel = ResizeKernel::kCubic);
 
   /// CubicResizer::Resize through the two above. One-plane views of equal channels.
-  Status Resize(const PictureView& src, const MutablePictureView& dst, int channels);
+  Status Resize(const PictureView& src, const MutablePictureView& dst, int channels,
+                ResizeKernel kernel = ResizeKernel::kCubic);
 
   size_t table_count() const { return entries_.size(); }
 

@@ -65,15 +65,19 @@ Result<std::shared_ptr<const LoadedAvatar>> LoadedAvatar::Load(
   LC_ASSIGN_OR_RETURN(auto avatar, avatar::Avatar::Load(path, codecs, load_options));
   const avatar::Manifest& manifest = avatar->manifest();
   const std::string where = "avatar '" + manifest.name + "'";
-  LC_ASSIGN_OR_RETURN(const auto encoder, avatar->ModelBytes(manifest.audio.model));
+  avatar::SharedBytes encoder;  // outlives the loading, as all of them
+  if (!manifest.audio.model.empty()) {
+    LC_ASSIGN_OR_RETURN(encoder, avatar->ModelBytes(manifest.audio.model));
+  }
   LC_ASSIGN_OR_RETURN(const auto network, avatar->ModelBytes(manifest.generator.model));
   generator::GeneratorFiles files{std::string(avatar::Name(manifest.generator.family)),
                                   std::string(avatar::Name(manifest.audio.kind)),
                                   manifest.generator.mouth,
-                                  {manifest.audio.model, *encoder},
+                                  {},
                                   {manifest.generator.model, *network},
                                   {}};
-  avatar::SharedBytes image_part, audio_part;  // outlive the loading
+  if (encoder) files.audio_encoder = {manifest.audio.model, *encoder};
+  avatar::SharedBytes image_part, audio_part;
   if (const auto& split = manifest.generator.split) {
     LC_ASSIGN_OR_RETURN(image_part, avatar->ModelBytes(split->image));
     LC_ASSIGN_OR_RETURN(audio_part, avatar->ModelBytes(split->audio));

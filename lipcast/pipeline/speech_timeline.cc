@@ -104,7 +104,9 @@ Result<bool> SpeechTimeline::Advance() {
                         " samples at 16 kHz: reference edges want at least " +
                         std::to_string((context_.window_frames - 1) * options_.mel.hop_samples));
     }
-    window_count_ = audio::WindowCountReference(mel_->frames_ready());
+    window_count_ = context_.reference_end == generator::ReferenceEnd::kByTime
+                        ? audio::WindowCountReference(mel_->frames_ready())
+                        : audio::WindowCountWav2Lip(mel_->frames_ready());
     return true;
   }
   // Silence as far as the last frame looks.

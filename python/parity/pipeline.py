@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from parity import features, mel, picture, windows
+from parity.families import FAMILIES, Family
 
 Bgr = npt.NDArray[np.uint8]
 Box = tuple[int, int, int, int]
@@ -20,7 +21,7 @@ EDGES = ("silence", "reference")
 
 @dataclass(frozen=True)
 class Avatar:
-    """What avatar.json and boxes.json say. Frames must be pictures, the family synctalk."""
+    """What avatar.json and boxes.json say. Frames must be pictures."""
 
     folder: Path
     frame_count: int
@@ -30,8 +31,9 @@ class Avatar:
     first: int
     boxes: list[Box | None]
     layout: picture.Layout
+    family: Family
     generator: str
-    encoder: str
+    encoder: str | None
     padding: str
 
     def frame(self, index: int) -> Bgr:
@@ -49,8 +51,9 @@ def open_avatar(folder: Path) -> Avatar:
     frames, generator, audio = manifest["frames"], manifest["generator"], manifest["audio"]
     if frames["kind"] != "images":
         raise ValueError(f"{folder}: frames.kind = {frames['kind']}, want images")
-    if generator["family"] != "synctalk" or generator.get("feather_px", 0) != 0:
-        raise ValueError(f"{folder}: only the synctalk family without feather is written here")
+    if generator["family"] not in FAMILIES or generator.get("feather_px", 0) != 0:
+        raise ValueError(f"{folder}: want a family of {', '.join(FAMILIES)}, without feather")
+    family = FAMILIES[generator["family"]]
     mask = generator["mask"]
     boxes = json.loads((folder / manifest["boxes"]).read_text("utf-8"))["boxes"]
     return Avatar(
@@ -65,10 +68,13 @@ def open_avatar(folder: Path) -> Avatar:
             generator["inner_px"],
             generator["border_px"],
             (mask["x"], mask["y"], mask["width"], mask["height"]),
+            family.masked_first,
+            family.interpolation,
         ),
+        family=family,
         generator=generator["model"],
-        encoder=audio["model"],
-        padding=audio.get("padding", "zero"),
+        encoder=audio.get("model"),
+        padding=audio.get("padding", "reflect" if audio["kind"] == "mel" else "zero"),
     )
 
 
@@ -86,7 +92,7 @@ def background_index(step: int, count: int, order: str) -> int:
 
 @dataclass(frozen=True)
 class Audio:
-    """mel [T, 80] float64; windows [n, 80, 16]; features [n, 512]; frames: pictures to make."""
+    """mel [T, 80] float64; windows [n, 80, 16]; features [n, F], of Wav2Lip the window itself; frames: pictures to make."""
 
     mel: npt.NDArray[np.float64]
     windows: npt.NDArray[np.float32]
@@ -106,7 +112,7 @@ def hear(avatar: Avatar, wav: Path, edges: str = "silence") -> Audio:
     samples = mel.to_model_rate(native, rate_hz)
     frames = windows.count_for_samples(len(native), rate_hz)
     if edges == "silence":
-        count = frames + windows.LOOK_AHEAD_WINDOWS if frames else 0
+        count = frames + avatar.family.look_ahead if frames else 0
         # Half a window more, so that the last mel frame holds silence and no padding.
         needed = windows.samples_needed(count) + mel.WINDOW_SAMPLES // 2
         if frames and needed > len(samples):
@@ -114,9 +120,11 @@ def hear(avatar: Avatar, wav: Path, edges: str = "silence") -> Audio:
         table = mel.log_mel(samples, avatar.padding)
     else:
         table = mel.log_mel(samples, avatar.padding)
-        count = windows.reference_count(len(table))
+        count = avatar.family.reference_count(len(table))
         frames = count
     cut = windows.cut(table, count)
+    if avatar.encoder is None:
+        return Audio(table, cut, cut.reshape(count, -1), frames)
     session = features.open_model(str(avatar.folder / avatar.encoder))
     return Audio(table, cut, features.encode(session, cut), frames)
 
@@ -131,8 +139,7 @@ def render(avatar_dir: Path, wav: Path, edges: str = "silence") -> Iterator[Bgr]
 def draw(avatar: Avatar, audio: Audio) -> Iterator[Bgr]:
     """The picture side: one frame after another."""
     session = features.open_model(str(avatar.folder / avatar.generator))
-    names = [value.name for value in session.get_inputs()]
-    rows = features.rows(audio.features)
+    names = sorted(session.get_inputs(), key=lambda value: value.shape[1] != 6)  # the picture first
     num, den = avatar.fps
     for i in range(audio.frames):
         step = i * num // (den * windows.MODEL_FPS)
@@ -144,7 +151,8 @@ def draw(avatar: Avatar, audio: Audio) -> Iterator[Bgr]:
             continue
         resized = picture.crop(frame, box, avatar.layout)
         image = picture.pack(resized, avatar.layout)
-        output = session.run(None, {names[0]: image[None], names[1]: features.context(rows, i)[None]})[0]
+        sound = avatar.family.sound(audio.features, i)
+        output = session.run(None, {names[0].name: image[None], names[1].name: sound[None]})[0]
         mouth = picture.unpack(output[0])
         if mouth is None:
             yield frame

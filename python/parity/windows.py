@@ -32,6 +32,16 @@ def reference_count(mel_frames: int) -> int:
     return int((mel_frames - WINDOW_MEL_FRAMES) / melmod.MEL_FRAMES_PER_S * MODEL_FPS) + 2
 
 
+def wav2lip_count(mel_frames: int) -> int:
+    """How many windows Wav2Lip's script makes: those that fit, and one that slides back to the end."""
+    if mel_frames < WINDOW_MEL_FRAMES:
+        raise ValueError(f"mel has {mel_frames} frames, want >= {WINDOW_MEL_FRAMES}")
+    index = 0
+    while first_mel_frame(index) + WINDOW_MEL_FRAMES <= mel_frames:
+        index += 1
+    return index + 1
+
+
 def samples_needed(windows: int) -> int:
     """Samples at 16 kHz after which `windows` whole windows exist."""
     if windows == 0:

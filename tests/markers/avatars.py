@@ -151,6 +151,7 @@ def make_avatar(
     images: str = "png",
     name: str = "marker",
     audio_fps: tuple[int, int] = (25, 1),
+    family: str = "synctalk",
     paint: Callable[[int, Bgr], None] | None = None,
     edit: Callable[[dict], None] | None = None,
 ) -> Path:
@@ -159,12 +160,19 @@ def make_avatar(
     model, encoder: a marker's name (see markers.models) or a model. batch: None = dynamic.
     mask: (x, y, width, height) in the inner square. boxes: one per frame; default: one square,
     None for the frames of no_face. images: "png", "jpg" or "video". paint: draws on each frame.
+    family: "synctalk", or "wav2lip", which hears mel windows and has no encoder.
     edit: changes the manifest before it is written, for broken twins.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    hears_mel = family == "wav2lip"
+    if hears_mel:
+        mask = mask or (0, inner // 2, inner, inner - inner // 2)
     mask = mask or models.scaled_mask(inner)
     if isinstance(model, str):
-        model = models.generator(model, inner_px=inner, batch=batch, mask=mask)
+        sound = (1, 80, 16) if hears_mel else (32, 16, 16)
+        model = models.generator(
+            model, inner_px=inner, batch=batch, mask=mask, sound=sound
+        )
     if isinstance(encoder, str):
         encoder = models.encoder(encoder, batch=batch)
     if boxes is None:
@@ -188,7 +196,10 @@ def make_avatar(
         source = {"kind": "images", "path": f"frames/%06d.{images}", "first": 0}
 
     (folder / "generator.onnx").write_bytes(model.SerializeToString())
-    (folder / "audio_encoder.onnx").write_bytes(encoder.SerializeToString())
+    audio = {"kind": "mel", "fps": dict(zip(("num", "den"), audio_fps, strict=True))}
+    if not hears_mel:
+        (folder / "audio_encoder.onnx").write_bytes(encoder.SerializeToString())
+        audio |= {"kind": "ave", "model": "audio_encoder.onnx", "padding": "zero"}
     table = {
         "schema_version": 1,
         "boxes": [list(box) if box else None for box in boxes],
@@ -209,19 +220,14 @@ def make_avatar(
         "boxes": "boxes.json",
         "idle": {"first": 0, "count": frames},
         "generator": {
-            "family": "synctalk",
+            "family": family,
             "model": "generator.onnx",
             "inner_px": inner,
             "border_px": border,
             "mask": dict(zip(("x", "y", "width", "height"), mask, strict=True)),
             "feather_px": feather,
         },
-        "audio": {
-            "kind": "ave",
-            "model": "audio_encoder.onnx",
-            "padding": "zero",
-            "fps": {"num": audio_fps[0], "den": audio_fps[1]},
-        },
+        "audio": audio,
         "files": {},
         "provenance": "drawn by tests/markers",
         "licence": "CC0-1.0",

@@ -177,7 +177,9 @@ def _m4(g: Graph, names: Names, steps: int, side: int) -> None:
     g.node("Add", _unmasked(g, names[0]), nothing, output=names[2])
 
 
-def _random_unet(g: Graph, names: Names, inner_px: int, seed: int) -> None:
+def _random_unet(
+    g: Graph, names: Names, inner_px: int, seed: int, sound_values: int
+) -> None:
     """Two levels down, audio added at the bottom, two up with skips, sigmoid."""
     rng = np.random.default_rng(seed)
 
@@ -191,8 +193,8 @@ def _random_unet(g: Graph, names: Names, inner_px: int, seed: int) -> None:
     level0 = g.node("Relu", conv(names[0], 6, 12))
     level1 = g.node("Relu", conv(level0, 12, 24, strides=[2, 2]))
     level2 = g.node("Relu", conv(level1, 24, 32, strides=[2, 2]))
-    # A different weight for each of the 8192 audio values: a swapped or shifted row shows.
-    weight = g.constant(rng.normal(0, 1 / np.sqrt(8192), (8192, 32)))
+    # A different weight for each of the audio values: a swapped or shifted row shows.
+    weight = g.constant(rng.normal(0, 1 / np.sqrt(sound_values), (sound_values, 32)))
     sound = g.node("MatMul", g.node("Flatten", names[1], axis=1), weight)
     sound = g.node("Unsqueeze", sound, g.constant([2, 3], np.int64))
     bottom = g.node("Relu", g.node("Add", level2, sound))
@@ -223,10 +225,12 @@ def generator(
     steps: int = 8,
     side: int = 128,
     seed: int = 5,
+    sound: tuple[int, int, int] = (32, 16, 16),
 ) -> onnx.ModelProto:
     """A generator, see the head of this file. batch None = dynamic; mask None = scaled from 160 px.
 
     emit, above: M3. steps, side: M4 (steps products of side x side). seed: random.
+    sound: what a frame hears; M1 and random of any shape, the others SyncTalk_2D's.
     """
     g, n = Graph(), _batch(batch)
     mask = mask or scaled_mask(inner_px)
@@ -239,11 +243,11 @@ def generator(
     elif kind == "M4":
         _m4(g, names, steps, side)
     elif kind == "random":
-        _random_unet(g, names, inner_px, seed)
+        _random_unet(g, names, inner_px, seed, int(np.prod(sound)))
     else:
         raise ValueError(f"generator {kind}: want M1, M2, M3, M4 or random")
     return g.model(
-        {names[0]: [n, 6, inner_px, inner_px], names[1]: [n, 32, 16, 16]},
+        {names[0]: [n, 6, inner_px, inner_px], names[1]: [n, *sound]},
         {names[2]: [n, 3, inner_px, inner_px]},
     )
 

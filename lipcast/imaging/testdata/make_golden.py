@@ -4,6 +4,7 @@
 
 resize_golden.bin: little-endian int32 count, then for each picture int32 src_w, src_h, dst_w,
     dst_h, channels and the dst bytes of cv2.resize(INTER_CUBIC). The source is `noise` below.
+resize_linear_golden.bin: the same of INTER_LINEAR.
 pack_golden.bin: float32 v / 255 for v = 0..255, then for each of the two mouth families int32
     inner_px and the filled rectangle of OpenCV as inner_px * inner_px / 8 bytes, low bit first.
 
@@ -46,7 +47,7 @@ def noise(count: int, seed: int) -> np.ndarray:
     return out
 
 
-def cubic_axis(src: int, dst: int) -> tuple[np.ndarray, np.ndarray]:
+def cubic_axis(src: int, dst: int, kernel: int) -> tuple[np.ndarray, np.ndarray]:
     """First tap and four weights in 1/2048 of every destination pixel, as in MakeCubicAxis."""
     f32 = np.float32
     scale = 1.0 / (dst / src)
@@ -61,31 +62,33 @@ def cubic_axis(src: int, dst: int) -> tuple[np.ndarray, np.ndarray]:
         return ((a + f32(2)) * d - (a + f32(3))) * d * d + one
 
     weights = np.stack([far, near(x), near(one - x), one - far - near(x) - near(one - x)], -1)
+    if kernel == cv2.INTER_LINEAR:
+        weights = np.stack([0 * x, one - x, x, 0 * x], -1)
     return cell.astype(int) - 1, np.rint(weights * f32(2048)).astype(np.int64)
 
 
-def plain_resize(picture: np.ndarray, dst_w: int, dst_h: int) -> np.ndarray:
+def plain_resize(picture: np.ndarray, dst_w: int, dst_h: int, kernel: int) -> np.ndarray:
     """The arithmetic of resize_reference.cc; picture is [h][w][channels] uint8."""
     height, width = picture.shape[:2]
     if (width, height) == (dst_w, dst_h):
         return picture.copy()
-    first, weight = cubic_axis(width, dst_w)
+    first, weight = cubic_axis(width, dst_w, kernel)
     taps = np.clip(first[:, None] + np.arange(4), 0, width - 1)
     rows = (picture[:, taps].astype(np.int64) * weight[None, :, :, None]).sum(2)
     rows = (rows + 16) >> 5
     assert rows.min() >= -32768 and rows.max() <= 32767
-    first, weight = cubic_axis(height, dst_h)
+    first, weight = cubic_axis(height, dst_h, kernel)
     taps = np.clip(first[:, None] + np.arange(4), 0, height - 1)
     out = (rows[taps] * weight[:, :, None, None]).sum(1)
     return np.clip((out + (1 << 16)) >> 17, 0, 255).astype(np.uint8)
 
 
-def opencv_resize(picture: np.ndarray, dst_w: int, dst_h: int) -> np.ndarray:
-    out = cv2.resize(picture, (dst_w, dst_h), interpolation=cv2.INTER_CUBIC)
+def opencv_resize(picture: np.ndarray, dst_w: int, dst_h: int, kernel: int) -> np.ndarray:
+    out = cv2.resize(picture, (dst_w, dst_h), interpolation=kernel)
     return out.reshape(dst_h, dst_w, picture.shape[2])
 
 
-def compare_many(count: int) -> int:
+def compare_many(count: int, kernel: int) -> int:
     """Prints and returns the largest difference from OpenCV over `count` random shapes."""
     random = np.random.default_rng(11)
     worst, unequal, values = [0, 0], [0, 0], 0
@@ -100,29 +103,29 @@ def compare_many(count: int) -> int:
         picture = random.integers(0, 256, (src_h, src_w, channels), np.uint8)
         if i % 5 == 0:  # black and white swings furthest
             picture = (picture & 128) // 128 * np.uint8(255)
-        ours = plain_resize(picture, dst_w, dst_h).astype(int)
+        ours = plain_resize(picture, dst_w, dst_h, kernel).astype(int)
         values += ours.size
         for with_ipp in (0, 1):
             cv2.ipp.setUseIPP(bool(with_ipp))
-            difference = np.abs(ours - opencv_resize(picture, dst_w, dst_h))
+            difference = np.abs(ours - opencv_resize(picture, dst_w, dst_h, kernel))
             worst[with_ipp] = max(worst[with_ipp], int(difference.max()))
             unequal[with_ipp] += int((difference > 0).sum())
     for with_ipp, name in enumerate(("its own code", "Intel IPP")):
         print(
-            f"OpenCV {cv2.__version__}, {name}: {count} shapes, max difference {worst[with_ipp]}, "
+            f"OpenCV {cv2.__version__}, {name}, interpolation {kernel}: {count} shapes, max difference {worst[with_ipp]}, "
             f"{100 * unequal[with_ipp] / values:.3f} % of the levels unequal"
         )
     cv2.ipp.setUseIPP(False)
     return max(worst)
 
 
-def write_resize() -> None:
+def write_resize(name: str, kernel: int) -> None:
     parts = [struct.pack("<i", len(SHAPES))]
     for index, (src_w, src_h, dst_w, dst_h, channels) in enumerate(SHAPES):
         source = noise(src_w * src_h * channels, index).reshape(src_h, src_w, channels)
         parts.append(struct.pack("<5i", src_w, src_h, dst_w, dst_h, channels))
-        parts.append(opencv_resize(source, dst_w, dst_h).tobytes())
-    (FOLDER / "resize_golden.bin").write_bytes(b"".join(parts))
+        parts.append(opencv_resize(source, dst_w, dst_h, kernel).tobytes())
+    (FOLDER / name).write_bytes(b"".join(parts))
 
 
 def write_pack() -> None:
@@ -143,8 +146,10 @@ def write_pack() -> None:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--shapes", type=int, default=2000, help="random shapes to compare")
-    worst = compare_many(parser.parse_args().shapes)
-    write_resize()
+    shapes = parser.parse_args().shapes
+    worst = max(compare_many(shapes, kernel) for kernel in (cv2.INTER_CUBIC, cv2.INTER_LINEAR))
+    write_resize("resize_golden.bin", cv2.INTER_CUBIC)
+    write_resize("resize_linear_golden.bin", cv2.INTER_LINEAR)
     write_pack()
     return 0 if worst <= 1 else 1
 
