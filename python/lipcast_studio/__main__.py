@@ -20,11 +20,14 @@ def parser() -> argparse.ArgumentParser:
     """All commands with their options; a wrong one raises StudioError."""
     top = _Parser(prog="lipcast avatar", description="Make avatars, make them faster, pack and list them.")
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    add = commands.add_parser("import", help="a SyncTalk_2D folder with its trained model -> an avatar")
-    add.add_argument("source", type=Path, help="training folder or ONNX avatar package")
+    add = commands.add_parser("import", help="a trained model with its pictures -> an avatar")
+    add.add_argument("source", type=Path, help="SyncTalk_2D folder, ONNX avatar package, or Wav2Lip's .pth or .onnx")
     add.add_argument("-o", "--output", type=Path, required=True, metavar="DIR")
     add.add_argument("--checkpoint", type=Path, metavar="FILE", help="U-Net, .pth or .onnx; else looked for in SOURCE")
     add.add_argument("--audio-encoder", type=Path, metavar="FILE", help="ave encoder, .pth or .onnx; else looked for in SOURCE")
+    add.add_argument("--video", type=Path, metavar="FILE", help="Wav2Lip: the person, a video or one picture")
+    add.add_argument("--box", metavar="X,Y,W,H", help="Wav2Lip: the face, forehead to just below the chin, in every frame")
+    add.add_argument("--boxes", type=Path, metavar="FILE.json", help="Wav2Lip: its boxes, as an avatar's boxes.json")
     add.add_argument("--name", help="the avatar's name; else the name of DIR")
     add.add_argument("--licence", default="", help="SPDX identifier or a sentence")
     add.add_argument("--overwrite", action="store_true", help="replace an avatar that exists")
@@ -67,15 +70,32 @@ def _say(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 
+def _import(args: argparse.Namespace) -> None:
+    package = {"name": args.name, "licence": args.licence, "overwrite": args.overwrite}
+    if args.source.is_file():
+        from .import_wav2lip import import_wav2lip
+
+        if args.video is None:
+            raise StudioError(
+                f"{args.source}: a network alone; want --video with the person (Wav2Lip), or its training folder as SOURCE",
+                EXIT_USAGE,
+            )
+        if args.checkpoint or args.audio_encoder:
+            raise StudioError("--checkpoint and --audio-encoder go with a folder; Wav2Lip's network is SOURCE", EXIT_USAGE)
+        import_wav2lip(args.source, args.video, args.output, _say, box=args.box, boxes=args.boxes, **package)
+        return
+    from .import_synctalk import import_synctalk
+
+    for flag in ("video", "box", "boxes"):
+        if getattr(args, flag) is not None:
+            raise StudioError(f"--{flag} goes with Wav2Lip's .pth or .onnx as SOURCE; {args.source} is none", EXIT_USAGE)
+    import_synctalk(args.source, args.output, _say, checkpoint=args.checkpoint, audio_encoder=args.audio_encoder, **package)
+
+
 def _run(arguments: Sequence[str]) -> None:
     args = parser().parse_args(arguments)
     if args.command == "import":
-        from .import_synctalk import import_synctalk
-
-        import_synctalk(
-            args.source, args.output, _say, checkpoint=args.checkpoint, audio_encoder=args.audio_encoder,
-            name=args.name, licence=args.licence, overwrite=args.overwrite,
-        )  # fmt: skip
+        _import(args)
         return
     if args.command == "create":
         from .create.create_avatar import create

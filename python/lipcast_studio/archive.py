@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from .errors import EXIT_OUTPUT, StudioError
-from .import_synctalk import claim
+from .new_package import claim
 
 _MAX_ENTRIES, _MAX_BYTES = 200_000, 4 << 30
 

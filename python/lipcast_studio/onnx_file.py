@@ -1,4 +1,4 @@
-"""Opening .onnx files and checking that they fit SyncTalk_2D's places."""
+"""Opening .onnx files and checking that they fit their place."""
 
 from __future__ import annotations
 
@@ -40,3 +40,17 @@ def generator_inner_px(path: Path) -> int:
             return side
     shapes = [value.shape for value in inputs]
     raise StudioError(f"{path}: takes {shapes}, want [N, 6, S, S] and [N, 32, 16, 16] with S 160 or 320")
+
+
+def wav2lip_inner_px(path: Path) -> int:
+    """Side of the picture that a Wav2Lip generator takes, 16..2048; its inputs may come in either order."""
+    loaded = session(path)
+    tails = [_tail(value) for value in loaded.get_inputs()]
+    outputs = [_tail(value) for value in loaded.get_outputs()]
+    for picture, mel in (tails, tails[::-1]) if len(tails) == 2 else ():
+        side = picture[-1] if picture else None
+        fits = isinstance(side, int) and 16 <= side <= 2048 and picture == [6, side, side] and mel == [1, 80, 16]
+        if isinstance(side, int) and fits and outputs == [[3, side, side]]:
+            return side
+    shapes = f"{[v.shape for v in loaded.get_inputs()]} -> {[v.shape for v in loaded.get_outputs()]}"
+    raise StudioError(f"{path}: takes {shapes}, want [N, 1, 80, 16] and [N, 6, S, S] -> [N, 3, S, S] (Wav2Lip)")

@@ -49,6 +49,24 @@ def synctalk_generator(inner_px: int) -> dict[str, Any]:
     }
 
 
+def wav2lip_generator(inner_px: int) -> dict[str, Any]:
+    """The manifest's `generator` for Wav2Lip at 96 px, and its larger twins: the lower half is hidden."""
+    upper = inner_px // 2
+    return {
+        "family": "wav2lip",
+        "model": "generator.onnx",
+        "inner_px": inner_px,
+        "border_px": 0,
+        "mask": {"x": 0, "y": upper, "width": inner_px, "height": inner_px - upper},
+        "feather_px": 0,
+    }
+
+
+def mel_audio() -> dict[str, Any]:
+    """The manifest's `audio` for Wav2Lip, which has no encoder of its own."""
+    return {"kind": "mel", "padding": "reflect", "fps": {"num": 25, "den": 1}}
+
+
 def ave_audio() -> dict[str, Any]:
     """The manifest's `audio` for SyncTalk_2D's audio encoder."""
     return {"kind": "ave", "model": "audio_encoder.onnx", "padding": "zero", "fps": {"num": 25, "den": 1}}

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import cv2
 
 from .errors import StudioError
+from .face_boxes import Boxes, check_boxes
 from .package_files import Box
 
 _IMAGES = "full_body_img"
@@ -26,15 +27,6 @@ class Pictures:
     first: int
     width: int
     height: int
-
-
-@dataclass
-class Boxes:
-    """One entry per frame, None where there is no usable face; `reasons` says why, by frame."""
-
-    boxes: list[Box | None] = field(default_factory=list)
-    reasons: dict[int, str] = field(default_factory=dict)
-    source: str = ""
 
 
 def _numbered(folder: Path, endings: tuple[str, ...]) -> dict[int, Path]:
@@ -125,26 +117,4 @@ def read_boxes(folder: Path, pictures: Pictures) -> Boxes:
             raise StudioError(f"{folder}: neither landmarks/ nor cache/crop_rectangles.json")
         found = _table(tables[0], count)
         source = str(tables[0].relative_to(folder))
-    result = Boxes(source=source)
-    for i, box in enumerate(found):
-        reason = box if isinstance(box, str) else _fault(box, pictures)
-        if reason:
-            result.reasons[i] = reason
-        result.boxes.append(None if reason else (int(box[0]), int(box[1]), int(box[2]), int(box[3])))
-    if len(result.reasons) == count:
-        raise StudioError(f"{folder}: no frame has a usable face box; frame 0: {result.reasons[0]}")
-    return result
-
-
-def _fault(box: Any, pictures: Pictures) -> str:
-    if box is None:
-        return "no box"
-    numbers = isinstance(box, list | tuple) and len(box) == 4 and all(isinstance(v, int | float) for v in box)
-    if not numbers or not all(math.isfinite(v) for v in box):
-        return "a box is not four numbers"
-    x0, y0, x1, y1 = map(int, box)
-    if x0 >= x1 or y0 >= y1:
-        return f"box {x0},{y0},{x1},{y1} is empty"
-    if x0 < 0 or y0 < 0 or x1 > pictures.width or y1 > pictures.height:
-        return f"box {x0},{y0},{x1},{y1} leaves the {pictures.width}x{pictures.height} picture"
-    return ""
+    return check_boxes(found, pictures.width, pictures.height, source, folder)
