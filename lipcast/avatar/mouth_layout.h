@@ -16,8 +16,8 @@ struct MouthLayout {
   int border_px = 4;
   Rect mask{5, 5, 155, 150};  ///< inside the inner square, half-open
   bool masked_first = false;  ///< channels: [picture, masked] (SyncTalk) or [masked, picture]
+  int feather_px = 0;         ///< width of the soft edge inside the inner square; 0 = exact paste
   ResizeKernel kernel = ResizeKernel::kCubic;
-  int feather_px = 0;  ///< width of the soft edge inside the inner square; 0 = exact paste
 
   int resized_px() const { return inner_px + 2 * border_px; }
   Status Validate() const;  ///< "generator.inner_px = 0: want 16..2048"

@@ -60,13 +60,19 @@ struct Dump {
         return Status(Code::kInvalidArgument,
                       "--dump '" + item + "': want mel=F.npy, windows=F.npy or features=F.npy");
       }
+      if (key == "mel" && context.window_of != generator::WindowOf::kMel) {
+        return Status(Code::kInvalidArgument,
+                      "--dump mel: this avatar's model hears samples, there is no mel");
+      }
       if (key == "mel") {
         LC_ASSIGN_OR_RETURN(dump->mel, NpyWriter::Create(path, {context.mel_bands}, overwrite));
         dump->tap.mel = [d = dump.get()](std::span<const float> v) { d->mel->Append(v); };
       } else if (key == "windows") {
-        LC_ASSIGN_OR_RETURN(
-            dump->windows,
-            NpyWriter::Create(path, {context.mel_bands, context.window_frames}, overwrite));
+        const bool mel = context.window_of == generator::WindowOf::kMel;
+        const std::vector<int64_t> shape =
+            mel ? std::vector<int64_t>{context.mel_bands, context.window_frames}
+                : std::vector<int64_t>{context.window_samples};
+        LC_ASSIGN_OR_RETURN(dump->windows, NpyWriter::Create(path, shape, overwrite));
         dump->tap.window = [d = dump.get()](std::span<const float> v) { d->windows->Append(v); };
       } else {
         LC_ASSIGN_OR_RETURN(dump->features,

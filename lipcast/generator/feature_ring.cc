@@ -28,7 +28,8 @@ Status FeatureRing::FillContext(int64_t frame, std::optional<int64_t> window_cou
   for (int64_t row = frame - context_.rows_before; row <= frame + context_.rows_after; ++row) {
     int64_t window = row == 0 ? 0 : row - 1;
     if (window_count && row == *window_count + 1) window = *window_count - 1;
-    const bool outside = row < 0 || (window_count && row > *window_count + 1);
+    const int64_t edge = context_.copied_edges ? 0 : 1;
+    const bool outside = row < edge || (window_count && row > *window_count + 1 - edge);
     if (outside) {
       to = std::fill_n(to, context_.feature_floats, 0.0F);
       continue;

@@ -78,6 +78,21 @@ TEST(FeatureRing, CarriesContextOnWhenWindowsComeOneByOneIntoTheSmallestRing) {
   }
 }
 
+TEST(FeatureRing, WithoutCopiedEdgesRowsOutsideAreZero) {
+  AudioContext context;
+  context.feature_floats = 1;
+  context.copied_edges = false;
+  context.rows_before = 3;  // features i - 4 .. i + 3
+  context.rows_after = 4;
+  FeatureRing ring(context, 16);
+  for (int64_t f = 0; f < 6; ++f) ring.Put(f)[0] = static_cast<float>(f + 1);
+  std::vector<float> rows(8);
+  ASSERT_TRUE(ring.FillContext(0, std::nullopt, rows).ok());
+  EXPECT_EQ(rows, (std::vector<float>{0, 0, 0, 0, 1, 2, 3, 4}));
+  ASSERT_TRUE(ring.FillContext(5, 6, rows).ok());
+  EXPECT_EQ(rows, (std::vector<float>{2, 3, 4, 5, 6, 0, 0, 0}));
+}
+
 TEST(FeatureRing, HoldsTheNewestWindowsOnly) {
   const FeatureRing ring = RingWith(50, 20);
   EXPECT_FALSE(ring.Has(29));

@@ -7,14 +7,17 @@ struct Family {
   const char* name;
   decltype(&LoadSynctalk) load;
 };
-constexpr Family kFamilies[] = {{"synctalk", LoadSynctalk}, {"wav2lip", LoadWav2Lip}};
+constexpr Family kFamilies[] = {
+    {"synctalk", LoadSynctalk}, {"ultralight", LoadUltralight}, {"wav2lip", LoadWav2Lip}};
 
 /// One run on made-up input: finds what only shows when the model computes, and warms it up.
 Status RunOnce(const Generator& generator) {
   const AudioContext& context = generator.context();
   const auto side = static_cast<size_t>(generator.layout().inner_px);
-  std::vector<float> windows(static_cast<size_t>(context.window_floats()), -4.0F);
-  std::vector<float> features(static_cast<size_t>(context.feature_floats));
+  const float quiet = context.window_of == WindowOf::kMel ? -4.0F : 0.0F;
+  std::vector<float> windows(static_cast<size_t>(context.window_floats()), quiet);
+  std::vector<float> features(
+      static_cast<size_t>(int64_t{context.window_features} * context.feature_floats));
   LC_RETURN_IF_ERROR(generator.Encode(1, windows, features));
   std::vector<float> pictures(6 * side * side, 0.5F), mouths(3 * side * side);
   std::vector<float> contexts(static_cast<size_t>(context.floats()));

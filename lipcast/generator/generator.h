@@ -15,28 +15,42 @@
 
 namespace lipcast::generator {
 
-/// How many windows of a whole file the original makes; the last slides back to the file's end.
+/// How many features of a whole file the original makes.
 enum class ReferenceEnd {
-  kByTime,        ///< SyncTalk_2D: by the duration, rounding included
-  kWholeWindows,  ///< Wav2Lip: those that fit, and one more
+  kByTime,        ///< SyncTalk_2D: by the duration, rounding included; the last window slides back
+  kWholeWindows,  ///< Wav2Lip: of the windows that fit, and one that slides back
+  kHubert,        ///< Ultralight: of whole pairs of 20 ms tokens
+  kWenet,         ///< Ultralight: until a window reaches the end of the sound
 };
 
+/// What one window of the encoder is cut from.
+enum class WindowOf { kMel, kSamples };
+
 /// Which feature rows one frame is drawn from, in the model's own time. Source: docs/numerics.md 2.
-/// Rows are [copy of the first, feature 0, feature 1, ...]; frame i takes rows
-/// [i - rows_before, i + rows_after], rows below 0 being zero.
+/// Rows are [edge, feature 0, feature 1, ..., feature n - 1, edge]; frame i takes rows
+/// [i - rows_before, i + rows_after], those outside being zero.
 struct AudioContext {
-  Rational fps{25, 1};  ///< frames and windows per second
-  int mel_bands = 80;
-  int window_frames = 16;    ///< mel frames of one encoder window
+  Rational fps{25, 1};  ///< frames and features per second
+  WindowOf window_of = WindowOf::kMel;
+  int mel_bands = 80;      ///< kMel: a window is [mel_bands][window_frames] and gives one feature
+  int window_frames = 16;  ///< mel frames of one window
+  /// kSamples: a window is [window_samples] at 16 kHz and gives window_features in a row. The
+  /// first of them is of the frame that begins lead_samples after the window.
+  int64_t window_samples = 0, lead_samples = 0;
+  int window_features = 1;
   int feature_floats = 512;  ///< one row
   int rows_before = 8;
   int rows_after = 7;
+  bool copied_edges = true;  ///< the edge rows are copies of their neighbours; else zero
   ReferenceEnd reference_end = ReferenceEnd::kByTime;
 
   int rows() const { return rows_before + rows_after + 1; }
   int64_t floats() const { return static_cast<int64_t>(rows()) * feature_floats; }
-  int64_t window_floats() const { return static_cast<int64_t>(mel_bands) * window_frames; }
-  /// The window that frame i waits for: row r holds window r - 1.
+  int64_t window_floats() const {
+    return window_of == WindowOf::kSamples ? window_samples
+                                           : static_cast<int64_t>(mel_bands) * window_frames;
+  }
+  /// The feature that frame i waits for: row r holds feature r - 1.
   int64_t last_window(int64_t frame) const { return frame + rows_after - 1; }
 };
 
@@ -52,7 +66,8 @@ class Generator {
   /// The most frames worth running at once: the model's own where it is fixed, 1 on a CPU.
   virtual int64_t preferred_batch() const = 0;
 
-  /// windows [n][bands][window_frames], band-major -> features [n][feature_floats].
+  /// windows [n][bands][window_frames], band-major, or [n][window_samples] -> features
+  /// [n][window_features][feature_floats].
   virtual Status Encode(int64_t n, std::span<const float> windows,
                         std::span<float> features) const = 0;
   /// pictures [n][6][S][S] and contexts [n][rows][feature_floats] -> mouths [n][3][S][S], 0..1.
@@ -99,6 +114,10 @@ Result<std::shared_ptr<const Generator>> LoadSynctalk(const GeneratorFiles& file
                                                       const inference::Backend& backend,
                                                       const inference::SessionOptions& options,
                                                       const FeatureCacheOptions& features);
+Result<std::shared_ptr<const Generator>> LoadUltralight(const GeneratorFiles& files,
+                                                        const inference::Backend& backend,
+                                                        const inference::SessionOptions& options,
+                                                        const FeatureCacheOptions& features);
 Result<std::shared_ptr<const Generator>> LoadWav2Lip(const GeneratorFiles& files,
                                                      const inference::Backend& backend,
                                                      const inference::SessionOptions& options,

@@ -312,8 +312,8 @@ TEST(LoadGenerator, RefusesAnUnknownFamilyAndNamesTheKnown) {
   GeneratorFiles files = Files();
   files.family = "wav3lip";
   EXPECT_EQ(Refusal(Load(FakeSynctalkEncoder(), UnmaskedGenerator(kInner), files)),
-            "generator.family = 'wav3lip': want one of: synctalk, wav2lip");
-  EXPECT_THAT(FamilyNames(), testing::ElementsAre("synctalk", "wav2lip"));
+            "generator.family = 'wav3lip': want one of: synctalk, ultralight, wav2lip");
+  EXPECT_THAT(FamilyNames(), testing::ElementsAre("synctalk", "ultralight", "wav2lip"));
 }
 
 }  // namespace

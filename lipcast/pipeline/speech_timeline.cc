@@ -10,10 +10,11 @@ namespace {
 
 constexpr int kModelRateHz = 16'000;
 constexpr int64_t kMelCapacityFrames = 160;  // 2 s: the context of one frame and 1.2 s ahead
+constexpr int64_t kAheadSamples = kModelRateHz * 6 / 5;  // the same where samples are heard
 constexpr int64_t kFeatureCapacity = 64;
 /// More than a session is fed ahead of the frame it restarts at (4 s), the silence after an end and
 /// what a restart looks back.
-constexpr size_t kHistorySamples = 6 * kModelRateHz;
+constexpr int64_t kHistorySamples = 6 * kModelRateHz;
 constexpr size_t kActiveRing = 256;
 constexpr int64_t kPushMs = 40;
 
@@ -24,6 +25,35 @@ constexpr int64_t kBlendFrames = 5;
 /// zeros before the segment's first sample still reach.
 constexpr int64_t kRestartFrames = 15;
 constexpr int64_t kOriginStep = 5;  // 5 model frames are 16 mel frames exactly
+
+using generator::AudioContext;
+using generator::ReferenceEnd;
+using generator::WindowOf;
+
+/// Samples that the windows of one frame's rows span, at most.
+int64_t ContextSamples(const AudioContext& context) {
+  if (context.window_of == WindowOf::kMel) return 0;
+  const int64_t features = context.rows() + 2 * context.window_features;
+  return context.window_samples + FirstSample(features, kModelRateHz, context.fps);
+}
+
+/// How many features the original makes of a whole file.
+int64_t ReferenceFeatures(ReferenceEnd end, int64_t mel_frames, int64_t samples) {
+  switch (end) {
+    case ReferenceEnd::kByTime:
+      return audio::WindowCountReference(mel_frames);
+    case ReferenceEnd::kWholeWindows:
+      return audio::WindowCountWav2Lip(mel_frames);
+    case ReferenceEnd::kHubert:
+      return (samples - 80) / 320 / 2;
+    case ReferenceEnd::kWenet: {
+      // 67 frames of 10 ms of zeros around the sound; windows of 67 every 5.
+      const int64_t frames = (samples + 67 * 160 - 400) / 160 + 1;
+      return frames <= 67 ? 1 : (frames - 67 + 4) / 5 + 1;
+    }
+  }
+  return 0;
+}
 
 }  // namespace
 
@@ -36,8 +66,9 @@ SpeechTimeline::SpeechTimeline(const TimelineOptions& options,
       times_(times),
       edges_(options.edges),
       mono_(mono),
-      features_(context_, kFeatureCapacity),
-      history_(kHistorySamples),
+      features_(context_, std::max<int64_t>(kFeatureCapacity,
+                                            context_.rows() + 2 * context_.window_features)),
+      history_(kHistorySamples + ContextSamples(context_)),
       active_(kActiveRing) {}
 
 Result<std::unique_ptr<SpeechTimeline>> SpeechTimeline::Create(
@@ -54,7 +85,9 @@ Status SpeechTimeline::StartSegment(int64_t origin_frame) {
   LC_ASSIGN_OR_RETURN(auto resampler,
                       audio::Resampler::Create(options_.format.rate_hz, kModelRateHz));
   resampler_.emplace(std::move(resampler));
-  LC_ASSIGN_OR_RETURN(mel_, audio::MelStream::Create(options_.mel, kMelCapacityFrames));
+  if (context_.window_of == WindowOf::kMel) {
+    LC_ASSIGN_OR_RETURN(mel_, audio::MelStream::Create(options_.mel, kMelCapacityFrames));
+  }
   counted_times_ = {};
   features_.Clear();
   pending_.clear();
@@ -95,36 +128,65 @@ Result<bool> SpeechTimeline::Advance() {
   LC_ASSIGN_OR_RETURN(bool moved, FeedPending());
   if (!finished_ || pending_at_ < pending_.size()) return moved;
   if (edges_ == Edges::kReference) {
-    if (mel_->finished()) return moved;
-    LC_RETURN_IF_ERROR(mel_->Finish());
-    TapMel();
-    if (mel_->frames_ready() < context_.window_frames) {
-      return Status(Code::kInvalidArgument,
-                    "audio of " + std::to_string(samples_16k_) +
-                        " samples at 16 kHz: reference edges want at least " +
-                        std::to_string((context_.window_frames - 1) * options_.mel.hop_samples));
-    }
-    window_count_ = context_.reference_end == generator::ReferenceEnd::kByTime
-                        ? audio::WindowCountReference(mel_->frames_ready())
-                        : audio::WindowCountWav2Lip(mel_->frames_ready());
+    if (window_count_) return moved;
+    LC_RETURN_IF_ERROR(EndAsReference());
     return true;
   }
-  // Silence as far as the last frame looks.
-  const int64_t last_mel =
-      WindowStartFrame(context_.last_window(model_frames_ - 1)) + context_.window_frames - 1;
-  const int64_t wanted = last_mel * options_.mel.hop_samples + options_.mel.window_samples / 2 -
-                         mel_->samples_pushed();
-  const int64_t room = std::min<int64_t>(wanted, mel_->SamplesAccepted());
-  if (model_frames_ == 0 || room <= 0) return moved;
+  if (model_frames_ == 0) return moved;
+  const int64_t room = std::min(SamplesMissing(), SamplesAccepted());
+  if (room <= 0) return moved;
   pending_.assign(static_cast<size_t>(room), 0.0F);
   pending_at_ = 0;
   LC_RETURN_IF_ERROR(FeedPending().status());
   return true;
 }
 
+Status SpeechTimeline::EndAsReference() {
+  int64_t mel_frames = 0, least_samples = 0;
+  if (!hears_samples()) {
+    LC_RETURN_IF_ERROR(mel_->Finish());
+    TapMel();
+    mel_frames = mel_->frames_ready();
+    least_samples = int64_t{context_.window_frames - 1} * options_.mel.hop_samples;
+  } else {
+    least_samples = 720;  // one frame of HuBERT's
+  }
+  const int64_t count = ReferenceFeatures(context_.reference_end, mel_frames, history_.end());
+  if (count < 1) {
+    return Status(Code::kInvalidArgument, "audio of " + std::to_string(history_.end()) +
+                                              " samples at 16 kHz: reference edges want at least " +
+                                              std::to_string(least_samples));
+  }
+  window_count_ = count;
+  return {};
+}
+
+int64_t SpeechTimeline::SamplesMissing() const {
+  const int64_t last = context_.last_window(model_frames_ - 1);
+  if (hears_samples()) return WindowEnd(last) - history_.end();
+  const int64_t last_mel = WindowStartFrame(last) + context_.window_frames - 1;
+  return last_mel * options_.mel.hop_samples + options_.mel.window_samples / 2 -
+         mel_->samples_pushed();
+}
+
+int64_t SpeechTimeline::SamplesAccepted() const {
+  if (!hears_samples()) return mel_->SamplesAccepted();
+  const int64_t full = std::max<int64_t>(keep_from_, 0) + ContextSamples(context_) + kAheadSamples;
+  return std::max<int64_t>(0, full - history_.end());
+}
+
+int64_t SpeechTimeline::WindowBegin(int64_t window) const {
+  return FirstSample(window * context_.window_features, kModelRateHz, context_.fps) -
+         context_.lead_samples;
+}
+
+int64_t SpeechTimeline::WindowEnd(int64_t feature) const {
+  return WindowBegin(feature / context_.window_features) + context_.window_samples;
+}
+
 Result<bool> SpeechTimeline::FeedPending() {
   const size_t waiting = pending_.size() - pending_at_;
-  const auto take = std::min(waiting, static_cast<size_t>(mel_->SamplesAccepted()));
+  const auto take = std::min(waiting, static_cast<size_t>(SamplesAccepted()));
   if (take == 0) return false;
   const auto samples = std::span<const float>(pending_).subspan(pending_at_, take);
   pending_at_ += take;
@@ -134,6 +196,7 @@ Result<bool> SpeechTimeline::FeedPending() {
 }
 
 Status SpeechTimeline::PushToMel(std::span<const float> mono) {
+  if (hears_samples()) return {};
   LC_RETURN_IF_ERROR(mel_->Push(mono));
   const audio::MelTimes now = mel_->times();
   times_.Add(Stage::kStft, now.stft - counted_times_.stft);
@@ -148,10 +211,10 @@ Status SpeechTimeline::PushToMel(std::span<const float> mono) {
 void SpeechTimeline::Measure(std::span<const float> mono) {
   const int64_t frame_samples = FirstSample(1, kModelRateHz, context_.fps);
   for (const float sample : mono) {
-    history_[static_cast<size_t>(samples_16k_) % kHistorySamples] = sample;
+    history_.Append(sample);
     sum_ += sample;
     sum_of_squares_ += static_cast<double>(sample) * sample;
-    if (++samples_16k_ % frame_samples != 0) continue;
+    if (history_.end() % frame_samples != 0) continue;
     const double mean = sum_ / static_cast<double>(frame_samples);
     const double power = sum_of_squares_ / static_cast<double>(frame_samples) - mean * mean;
     const double threshold = std::pow(10.0, options_.silence_dbfs / 10.0);
@@ -183,6 +246,7 @@ int64_t SpeechTimeline::WindowStartFrame(int64_t window) const {
 
 bool SpeechTimeline::WindowsReady(int64_t frame) const {
   if (window_count_) return true;
+  if (hears_samples()) return WindowEnd(context_.last_window(frame)) <= history_.end();
   const int64_t last = WindowStartFrame(context_.last_window(frame));
   return last + context_.window_frames <= mel_->frames_ready();
 }
@@ -202,7 +266,7 @@ Status SpeechTimeline::FillContext(int64_t frame, std::span<float> context) {
   int64_t last = context_.last_window(frame);
   if (window_count_) last = std::min(last, *window_count_ - 1);
   const auto first = std::max({int64_t{0}, frame - context_.rows_before - 1, origin_frame_});
-  LC_RETURN_IF_ERROR(EnsureEncoded(first, last));
+  LC_RETURN_IF_ERROR(hears_samples() ? EnsureHeard(first, last) : EnsureEncoded(first, last));
   StageTimer timer(times_, Stage::kWindows);
   return features_.FillContext(frame, window_count_, context);
 }
@@ -233,18 +297,49 @@ Status SpeechTimeline::EnsureEncoded(int64_t first, int64_t last) {
     const int64_t window = first + static_cast<int64_t>(i);
     const auto features = std::span(feature_batch_).subspan(i * feature_floats, feature_floats);
     std::ranges::copy(features, features_.Put(window).begin());
-    if (options_.tap == nullptr || window < tapped_windows_) continue;
-    tapped_windows_ = window + 1;
-    if (options_.tap->window) {
-      options_.tap->window(std::span(window_batch_).subspan(i * window_floats, window_floats));
-    }
-    if (options_.tap->features) options_.tap->features(features);
+    TapFeature(window, std::span(window_batch_).subspan(i * window_floats, window_floats),
+               features);
   }
   return {};
 }
 
+Status SpeechTimeline::EnsureHeard(int64_t first, int64_t last) {
+  const int64_t together = context_.window_features;
+  const auto floats = static_cast<size_t>(context_.feature_floats);
+  window_batch_.resize(static_cast<size_t>(context_.window_samples));
+  feature_batch_.resize(static_cast<size_t>(together) * floats);
+  for (int64_t window = first / together; window <= last / together; ++window) {
+    if (features_.Has(std::max(first, window * together))) continue;
+    {
+      StageTimer timer(times_, Stage::kWindows);
+      history_.Copy(WindowBegin(window), window_batch_);
+    }
+    {
+      StageTimer timer(times_, Stage::kAudioEncoder);
+      LC_RETURN_IF_ERROR(generator_->Encode(1, window_batch_, feature_batch_));
+    }
+    for (int64_t i = 0; i < together; ++i) {
+      const int64_t feature = window * together + i;
+      const auto row = std::span(feature_batch_).subspan(static_cast<size_t>(i) * floats, floats);
+      std::ranges::copy(row, features_.Put(feature).begin());
+      TapFeature(feature, i == 0 ? std::span<const float>(window_batch_) : std::span<const float>(),
+                 row);
+    }
+  }
+  return {};
+}
+
+/// Each feature once; an empty window came with an earlier one.
+void SpeechTimeline::TapFeature(int64_t index, std::span<const float> window,
+                                std::span<const float> features) {
+  if (options_.tap == nullptr || index < tapped_windows_) return;
+  tapped_windows_ = index + 1;
+  if (options_.tap->window && !window.empty()) options_.tap->window(window);
+  if (options_.tap->features) options_.tap->features(features);
+}
+
 void SpeechTimeline::TapMel() {
-  if (options_.tap == nullptr || !options_.tap->mel) return;
+  if (hears_samples() || options_.tap == nullptr || !options_.tap->mel) return;
   const int width = context_.window_frames;
   std::vector<float> column(static_cast<size_t>(context_.mel_bands));
   for (; tapped_mel_frames_ < mel_->frames_ready(); ++tapped_mel_frames_) {
@@ -262,6 +357,10 @@ void SpeechTimeline::TapMel() {
 
 void SpeechTimeline::DropBefore(int64_t frame) {
   const int64_t window = std::max(origin_frame_, frame - context_.rows_before - 1);
+  if (hears_samples()) {
+    keep_from_ = WindowBegin(window / context_.window_features);
+    return;
+  }
   int64_t mel_frame = WindowStartFrame(window);
   // Reference edges end with a window moved back to the last 16 frames; a tap reads 16 back too.
   mel_frame = std::min(mel_frame, mel_->frames_ready() - context_.window_frames);
@@ -274,20 +373,17 @@ Status SpeechTimeline::Restart(int64_t sample_16k) {
   const int64_t origin = back / kOriginStep * kOriginStep;
   const int64_t from = FirstSample(origin, kModelRateHz, context_.fps);
   std::vector<float> heard(static_cast<size_t>(sample_16k - from));
-  for (int64_t s = from; s < sample_16k; ++s) {
-    const bool kept = s < samples_16k_ && s + static_cast<int64_t>(kHistorySamples) >= samples_16k_;
-    heard[static_cast<size_t>(s - from)] =
-        kept ? history_[static_cast<size_t>(s) % kHistorySamples] : 0.0F;
-  }
+  history_.Copy(from, heard);
   LC_ASSIGN_OR_RETURN(mono_, audio::MonoConverter::Create(options_.format));
   LC_RETURN_IF_ERROR(StartSegment(origin));
   edges_ = Edges::kSilence;
   finished_ = false;
   window_count_.reset();
-  samples_16k_ = from;
+  history_.Rewind(from);
   settled_frames_ = origin;
   sum_ = sum_of_squares_ = 0;
   Measure(heard);
+  if (hears_samples()) DropBefore(frame);
   return PushToMel(heard);
 }
 

@@ -17,6 +17,7 @@
 #include "lipcast/base/status.h"
 #include "lipcast/generator/feature_ring.h"
 #include "lipcast/generator/generator.h"
+#include "lipcast/pipeline/sample_history.h"
 
 namespace lipcast::pipeline {
 
@@ -34,8 +35,8 @@ enum class Idle {
 
 /// Sees what the networks are fed, in order, each item once. For `render --dump`.
 struct FeedTap {
-  std::function<void(std::span<const float> mel_frame)> mel;      ///< [bands]
-  std::function<void(std::span<const float> window)> window;      ///< [bands][16]
+  std::function<void(std::span<const float> mel_frame)> mel;      ///< [bands]; WindowOf::kMel only
+  std::function<void(std::span<const float> window)> window;      ///< [window_floats]
   std::function<void(std::span<const float> features)> features;  ///< [feature_floats]
 };
 
@@ -51,6 +52,7 @@ struct TimelineOptions {
 /// The sound of one stream on the model's clock: PCM in, and for each model frame whether it
 /// speaks and which audio context the generator gets.
 ///   PCM -> mono -> 16 kHz -> log-mel -> windows -> features -> context rows
+/// (Models that hear samples take their windows at 16 kHz.)
 /// Index:  model frames from the start of the stream; Restart keeps counting.
 /// Memory: fixed once running; Push takes no more than BytesAccepted says.
 /// Thread: one caller at a time, not always the same.
@@ -96,12 +98,20 @@ class SpeechTimeline {
   Status StartSegment(int64_t origin_frame);
   Status Feed(std::span<const float> mono);  // into the mel stream, the meter and the history
   Result<bool> FeedPending();
+  bool hears_samples() const { return mel_ == nullptr; }
+  int64_t SamplesAccepted() const;
+  Status EndAsReference();                    // sets window_count_
+  int64_t SamplesMissing() const;             // of silence, as far as the last frame looks
+  int64_t WindowBegin(int64_t window) const;  // sample at 16 kHz, of a window of samples
+  int64_t WindowEnd(int64_t feature) const;   // of the window that gives this feature
   void Measure(std::span<const float> mono);
   Status PushToMel(std::span<const float> mono);
   void TapMel();
   bool WindowsReady(int64_t frame) const;
   int64_t WindowStartFrame(int64_t window) const;
   Status EnsureEncoded(int64_t first, int64_t last);
+  Status EnsureHeard(int64_t first, int64_t last);  // the same of samples
+  void TapFeature(int64_t index, std::span<const float> window, std::span<const float> features);
   bool FrameActive(int64_t frame) const;
 
   const TimelineOptions options_;
@@ -112,8 +122,8 @@ class SpeechTimeline {
 
   audio::MonoConverter mono_;
   std::optional<audio::Resampler> resampler_;
-  std::unique_ptr<audio::MelStream> mel_;
-  audio::MelTimes counted_times_;  // what of mel_->times() is in times_ already
+  std::unique_ptr<audio::MelStream> mel_;  // null where the model hears samples
+  audio::MelTimes counted_times_;          // what of mel_->times() is in times_ already
   generator::FeatureRing features_;
   std::vector<float> converted_, pending_;  // pending_[pending_at_..] waits for room in mel_
   size_t pending_at_ = 0;
@@ -121,8 +131,8 @@ class SpeechTimeline {
   // The mel stream of a segment begins at model frame origin_frame_, a multiple of 5, so that
   // window starts fall on the same mel frames as if it had run from 0.
   int64_t origin_frame_ = 0;
-  int64_t samples_16k_ = 0;     // fed so far, counted from the stream's start
-  std::vector<float> history_;  // the last history_.size() samples, a ring
+  SampleHistory history_;  // what was fed, counted from the stream's start
+  int64_t keep_from_ = 0;  // no window of samples begins before
 
   // Loudness by model frame: a frame is settled once all its samples are in.
   double sum_ = 0, sum_of_squares_ = 0;

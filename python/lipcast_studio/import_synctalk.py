@@ -1,4 +1,4 @@
-"""A SyncTalk_2D folder, as its training or an ONNX export left it -> an avatar package."""
+"""A SyncTalk_2D or Ultralight folder, as its training or an ONNX export left it -> an avatar package."""
 
 from __future__ import annotations
 
@@ -7,9 +7,11 @@ from pathlib import Path
 
 from .errors import StudioError
 from .new_package import claim, new_package, package_name
-from .package_files import ave_audio, file_entries, synctalk_generator, write_boxes, write_manifest
+from .package_files import encoded_audio, file_entries, unet_generator, write_boxes, write_manifest
 from .synctalk_folder import read_boxes, read_pictures
 from .synctalk_models import Say, find_audio_encoder, find_generator, write_audio_encoder, write_generator
+
+NAMES = {"synctalk": "SyncTalk_2D", "ultralight": "Ultralight"}
 
 
 def import_synctalk(
@@ -39,17 +41,19 @@ def import_synctalk(
     if boxes.skipped:
         say(boxes.skipped)
     with new_package(output) as part:
-        inner_px = write_generator(generator_from, part / "generator.onnx", say)
-        write_audio_encoder(encoder_from, part / "audio_encoder.onnx", say)
+        inner_px, kind = write_generator(generator_from, part / "generator.onnx", say)
+        write_audio_encoder(encoder_from, part / "audio_encoder.onnx", kind, say)
         (part / "frames").mkdir()
         for path in pictures.paths:
             shutil.copyfile(path, part / "frames" / f"{int(path.stem)}{path.suffix.lower()}")
         write_boxes(part, boxes.boxes)
+        family = "synctalk" if kind == "ave" else "ultralight"
+        audio = encoded_audio(kind)
         manifest = {
             "format": "lipcast-avatar",
             "schema_version": 1,
             "name": name,
-            "fps": {"num": 25, "den": 1},
+            "fps": audio["fps"],
             "frame_count": len(pictures.paths),
             "width": pictures.width,
             "height": pictures.height,
@@ -60,10 +64,10 @@ def import_synctalk(
                 "first": pictures.first,
             },
             "boxes": "boxes.json",
-            "generator": synctalk_generator(inner_px),
-            "audio": ave_audio(),
+            "generator": unet_generator(inner_px, family),
+            "audio": audio,
             "files": file_entries(part, ("boxes.json", "generator.onnx", "audio_encoder.onnx")),
-            "provenance": f"imported from the SyncTalk_2D folder {source.resolve().name}",
+            "provenance": f"imported from the {NAMES[family]} folder {source.resolve().name}",
             "licence": licence,
         }
         write_manifest(part, manifest)

@@ -31,15 +31,22 @@ def check_audio_encoder(path: Path) -> None:
         raise StudioError(f"{path}: takes {[v.shape for v in inputs]}, want one input [N, 1, 80, 16] (an ave audio encoder)")
 
 
-def generator_inner_px(path: Path) -> int:
-    """Side of the picture that a SyncTalk_2D generator takes: 160 or 320."""
+_SOUNDS = {"ave": ([32, 16, 16],), "hubert": ([16, 32, 32], [32, 32, 32]), "wenet": ([128, 16, 32], [256, 16, 32])}
+
+
+def unet_kind(path: Path) -> tuple[int, str]:
+    """Side of the picture that a SyncTalk_2D or Ultralight generator takes, 160 or 320, and what it hears: ave, hubert, wenet."""
     inputs = session(path).get_inputs()
     tails = [_tail(value) for value in inputs]
     for side in (160, 320):
-        if tails == [[6, side, side], [32, 16, 16]]:
-            return side
+        for kind, sounds in _SOUNDS.items():
+            if any(tails == [[6, side, side], sound] for sound in sounds):
+                return side, kind
     shapes = [value.shape for value in inputs]
-    raise StudioError(f"{path}: takes {shapes}, want [N, 6, S, S] and [N, 32, 16, 16] with S 160 or 320")
+    raise StudioError(
+        f"{path}: takes {shapes}, want [N, 6, S, S] with S 160 or 320, and sound of SyncTalk_2D [N, 32, 16, 16] "
+        "or Ultralight [N, 16 or 32, 32, 32], [N, 128 or 256, 16, 32]"
+    )
 
 
 def wav2lip_inner_px(path: Path) -> int:

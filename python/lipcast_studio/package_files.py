@@ -39,8 +39,13 @@ def write_manifest(folder: Path, manifest: dict[str, Any]) -> None:
 
 def synctalk_generator(inner_px: int) -> dict[str, Any]:
     """The manifest's `generator` for SyncTalk_2D's mouths of 160 or 320 px."""
+    return unet_generator(inner_px, "synctalk")
+
+
+def unet_generator(inner_px: int, family: str) -> dict[str, Any]:
+    """The same for a family whose U-Nets are fed alike: synctalk, ultralight."""
     return {
-        "family": "synctalk",
+        "family": family,
         "model": "generator.onnx",
         "inner_px": inner_px,
         "border_px": 4,
@@ -69,4 +74,10 @@ def mel_audio() -> dict[str, Any]:
 
 def ave_audio() -> dict[str, Any]:
     """The manifest's `audio` for SyncTalk_2D's audio encoder."""
-    return {"kind": "ave", "model": "audio_encoder.onnx", "padding": "zero", "fps": {"num": 25, "den": 1}}
+    return encoded_audio("ave")
+
+
+def encoded_audio(kind: str) -> dict[str, Any]:
+    """The same for a kind with an encoder: ave, hubert, wenet."""
+    rate = {"num": 20 if kind == "wenet" else 25, "den": 1}
+    return {"kind": kind, "model": "audio_encoder.onnx", "padding": "zero", "fps": rate}

@@ -1,4 +1,4 @@
-"""A trained SyncTalk_2D model, .pth or .onnx -> the package's two .onnx files."""
+"""A trained SyncTalk_2D or Ultralight model, .pth or .onnx -> the package's two .onnx files."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from .errors import StudioError
-from .onnx_file import check_audio_encoder, generator_inner_px
+from .onnx_file import check_audio_encoder, unet_kind
 
 Say = Callable[[str], None]
 
@@ -32,18 +32,18 @@ def find_generator(folder: Path) -> Path:
 def find_audio_encoder(folder: Path) -> Path:
     """The same for the audio encoder."""
     patterns = ("models/audio_encoder.onnx", "audio_encoder.onnx", "audio_visual_encoder.pth", "*/audio_visual_encoder.pth")
-    return _pick(folder, patterns, "audio encoder", "--audio-encoder")
+    return _pick(folder, (*patterns, "hubert.onnx", "encoder.onnx"), "audio encoder", "--audio-encoder")
 
 
-def write_generator(source: Path, target: Path, say: Say) -> int:
-    """Copies an .onnx, exports a .pth; returns the side of its picture in pixels."""
+def write_generator(source: Path, target: Path, say: Say) -> tuple[int, str]:
+    """Copies an .onnx, exports a .pth; returns the side of its picture in pixels and what it hears: ave, hubert, wenet."""
     if not source.is_file():
         raise StudioError(f"{source}: no such file")
     if source.suffix == ".onnx":
-        inner_px = generator_inner_px(source)
+        inner_px, kind = unet_kind(source)
         shutil.copyfile(source, target)
-        say(f"generator: {source.name}, {inner_px} px, taken as it is")
-        return inner_px
+        say(f"generator: {source.name}, {inner_px} px, {kind}, taken as it is")
+        return inner_px, kind
     from . import checkpoint, onnx_export  # PyTorch is needed from here on only
     from .networks.made_up import network_input
     from .networks.unet import UNet, UNetShape
@@ -53,24 +53,36 @@ def write_generator(source: Path, target: Path, say: Say) -> int:
         shape = UNetShape.of(weights)
     except KeyError as error:
         key = str(error.args[0])
-        raise StudioError(f"{source}: not a SyncTalk_2D U-Net: layer {key} is missing") from None
-    if shape.audio != "ave" or shape.sound[0] != 32:
-        raise StudioError(
-            f"{source}: a U-Net fed with {shape.audio} sound of {shape.sound[0]} channels, want SyncTalk_2D's (ave, 32)"
-        )
-    what = f"a SyncTalk_2D U-Net of {shape.inner_px} px"
+        raise StudioError(f"{source}: not a U-Net of SyncTalk_2D or Ultralight: layer {key} is missing") from None
+    channels = {"ave": (32,), "hubert": (16, 32), "wenet": (128, 256)}[shape.audio]
+    if shape.sound[0] not in channels:
+        wanted = " or ".join(map(str, channels))
+        raise StudioError(f"{source}: a U-Net fed with {shape.audio} sound of {shape.sound[0]} channels, want {wanted}")
+    family = "a SyncTalk_2D" if shape.audio == "ave" else "an Ultralight"
+    what = f"{family} U-Net of {shape.inner_px} px"
     network = checkpoint.fill(UNet(shape), weights, what, source)
     side = shape.inner_px
     inputs = [network_input("image", (2, 6, side, side)), network_input("audio", (2, *shape.audio_shape))]
     worst = onnx_export.export(network, inputs, ["input", "audio"], "output", target)
-    say(f"generator: {source.name}, {side} px; ONNX Runtime and PyTorch differ by at most {worst:.1e}")
-    return side
+    say(f"generator: {source.name}, {side} px, {shape.audio}; ONNX Runtime and PyTorch differ by at most {worst:.1e}")
+    return side, shape.audio
 
 
-def write_audio_encoder(source: Path, target: Path, say: Say) -> None:
-    """Copies an .onnx, exports a .pth (its other parts, of training alone, are left out and named)."""
+def write_audio_encoder(source: Path, target: Path, kind: str, say: Say) -> None:
+    """ave: copies an .onnx, exports a .pth (its other parts, of training alone, are left out and named).
+
+    hubert, wenet: the user's .onnx, with what has to be done before and after it.
+    """
     if not source.is_file():
         raise StudioError(f"{source}: no such file")
+    if kind != "ave":
+        from . import sample_encoder
+
+        if source.suffix != ".onnx":
+            raise StudioError(f"{source}: want the {kind} network as .onnx (--audio-encoder)")
+        write = sample_encoder.write_hubert if kind == "hubert" else sample_encoder.write_wenet
+        write(source, target, say)
+        return
     if source.suffix == ".onnx":
         check_audio_encoder(source)
         shutil.copyfile(source, target)

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from parity import features, mel, picture, windows
-from parity.families import FAMILIES, Family
+from parity.families import FAMILIES, HEARINGS, Family, Hearing
 
 Bgr = npt.NDArray[np.uint8]
 Box = tuple[int, int, int, int]
@@ -32,6 +32,7 @@ class Avatar:
     boxes: list[Box | None]
     layout: picture.Layout
     family: Family
+    hearing: Hearing
     generator: str
     encoder: str | None
     padding: str
@@ -72,6 +73,7 @@ def open_avatar(folder: Path) -> Avatar:
             family.interpolation,
         ),
         family=family,
+        hearing=HEARINGS[audio["kind"]],
         generator=generator["model"],
         encoder=audio.get("model"),
         padding=audio.get("padding", "reflect" if audio["kind"] == "mel" else "zero"),
@@ -92,12 +94,16 @@ def background_index(step: int, count: int, order: str) -> int:
 
 @dataclass(frozen=True)
 class Audio:
-    """mel [T, 80] float64; windows [n, 80, 16]; features [n, F], of Wav2Lip the window itself; frames: pictures to make."""
+    """mel [T, 80] float64; windows [n, 80, 16]; features [n, F], of Wav2Lip the window itself; frames: pictures to make.
+
+    Of models that hear samples: no mel; windows [n, W]; features [n * K, F], of which the first `heard` are used.
+    """
 
     mel: npt.NDArray[np.float64]
     windows: npt.NDArray[np.float32]
     features: npt.NDArray[np.float32]
     frames: int
+    heard: int
 
 
 def hear(avatar: Avatar, wav: Path, edges: str = "silence") -> Audio:
@@ -110,9 +116,12 @@ def hear(avatar: Avatar, wav: Path, edges: str = "silence") -> Audio:
         raise ValueError(f"edges = {edges}, want one of {EDGES}")
     native, rate_hz = mel.read_audio(str(wav))
     samples = mel.to_model_rate(native, rate_hz)
-    frames = windows.count_for_samples(len(native), rate_hz)
+    hearing = avatar.hearing
+    frames = -(-len(native) * hearing.fps // rate_hz)
+    if hearing.tail_samples:
+        return _hear_samples(avatar, samples, frames, edges)
     if edges == "silence":
-        count = frames + avatar.family.look_ahead if frames else 0
+        count = frames + hearing.look_ahead if frames else 0
         # Half a window more, so that the last mel frame holds silence and no padding.
         needed = windows.samples_needed(count) + mel.WINDOW_SAMPLES // 2
         if frames and needed > len(samples):
@@ -120,17 +129,39 @@ def hear(avatar: Avatar, wav: Path, edges: str = "silence") -> Audio:
         table = mel.log_mel(samples, avatar.padding)
     else:
         table = mel.log_mel(samples, avatar.padding)
-        count = avatar.family.reference_count(len(table))
+        count = hearing.reference_count(len(table), len(samples))
         frames = count
     cut = windows.cut(table, count)
     if avatar.encoder is None:
-        return Audio(table, cut, cut.reshape(count, -1), frames)
+        return Audio(table, cut, cut.reshape(count, -1), frames, count)
     session = features.open_model(str(avatar.folder / avatar.encoder))
-    return Audio(table, cut, features.encode(session, cut), frames)
+    return Audio(table, cut, features.encode(session, cut), frames, count)
+
+
+def _hear_samples(avatar: Avatar, samples: npt.NDArray[np.float32], frames: int, edges: str) -> Audio:
+    """Windows of samples, one after another; each gives K features in a row."""
+    assert avatar.encoder is not None
+    session = features.open_model(str(avatar.folder / avatar.encoder))
+    window_samples, together = session.get_inputs()[0].shape[1], session.get_outputs()[0].shape[1]
+    hop = mel.SAMPLE_RATE_HZ // avatar.hearing.fps
+    lead = window_samples - avatar.hearing.tail_samples - together * hop
+    if edges == "reference":
+        frames = heard = avatar.hearing.reference_count(0, len(samples))
+    else:
+        shapes = [value.shape[1:] for value in features.open_model(str(avatar.folder / avatar.generator)).get_inputs()]
+        rows = next(int(np.prod(shape)) for shape in shapes if shape[0] != 6) // session.get_outputs()[0].shape[2]
+        heard = frames + rows // 2 - 1 if frames else 0
+    count = -(-heard // together)
+    padded = np.zeros(lead + count * together * hop + window_samples, np.float32)
+    padded[lead : lead + len(samples)] = samples[: len(padded) - lead]
+    cut = np.stack([padded[w * together * hop :][:window_samples] for w in range(count)])
+    name = session.get_inputs()[0].name
+    table = np.concatenate([session.run(None, {name: window[None]})[0][0] for window in cut])
+    return Audio(np.empty((0, mel.BANDS)), cut, table, frames, heard)
 
 
 def render(avatar_dir: Path, wav: Path, edges: str = "silence") -> Iterator[Bgr]:
-    """Pictures [H, W, 3] BGR at the model's 25 frames a second, silence through the model too."""
+    """Pictures [H, W, 3] BGR at the model's frame rate, silence through the model too."""
     avatar = open_avatar(avatar_dir)
     audio = hear(avatar, wav, edges)
     yield from draw(avatar, audio)
@@ -142,7 +173,7 @@ def draw(avatar: Avatar, audio: Audio) -> Iterator[Bgr]:
     names = sorted(session.get_inputs(), key=lambda value: value.shape[1] != 6)  # the picture first
     num, den = avatar.fps
     for i in range(audio.frames):
-        step = i * num // (den * windows.MODEL_FPS)
+        step = i * num // (den * avatar.hearing.fps)
         index = background_index(step, avatar.frame_count, avatar.order)
         frame = avatar.frame(index)
         box = avatar.boxes[index]
@@ -151,7 +182,7 @@ def draw(avatar: Avatar, audio: Audio) -> Iterator[Bgr]:
             continue
         resized = picture.crop(frame, box, avatar.layout)
         image = picture.pack(resized, avatar.layout)
-        sound = avatar.family.sound(audio.features, i)
+        sound = avatar.family.sound(audio.features[: audio.heard], i, tuple(names[1].shape[1:]))
         output = session.run(None, {names[0].name: image[None], names[1].name: sound[None]})[0]
         mouth = picture.unpack(output[0])
         if mouth is None:

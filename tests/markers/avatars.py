@@ -22,6 +22,12 @@ SKIN = (120, 150, 200)  # B, G, R
 RED = (0, 0, 255)
 BLUE = (255, 0, 0)
 MOUTH = (30, 20, 60)
+FAMILIES = {
+    "ave": "synctalk",
+    "mel": "wav2lip",
+    "hubert": "ultralight",
+    "wenet": "ultralight",
+}
 BARCODE_COLUMNS, BARCODE_ROWS = 8, 2
 BARCODE_BITS = 12
 
@@ -151,7 +157,8 @@ def make_avatar(
     images: str = "png",
     name: str = "marker",
     audio_fps: tuple[int, int] = (25, 1),
-    family: str = "synctalk",
+    audio: str = "ave",
+    sound: tuple[int, int, int] | None = None,
     paint: Callable[[int, Bgr], None] | None = None,
     edit: Callable[[dict], None] | None = None,
 ) -> Path:
@@ -160,20 +167,22 @@ def make_avatar(
     model, encoder: a marker's name (see markers.models) or a model. batch: None = dynamic.
     mask: (x, y, width, height) in the inner square. boxes: one per frame; default: one square,
     None for the frames of no_face. images: "png", "jpg" or "video". paint: draws on each frame.
-    family: "synctalk", or "wav2lip", which hears mel windows and has no encoder.
+    audio: what the model hears, which decides its family; "mel" has no encoder. sound: a frame's.
     edit: changes the manifest before it is written, for broken twins.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    hears_mel = family == "wav2lip"
-    if hears_mel:
+    if audio == "mel":
         mask = mask or (0, inner // 2, inner, inner - inner // 2)
     mask = mask or models.scaled_mask(inner)
     if isinstance(model, str):
-        sound = (1, 80, 16) if hears_mel else (32, 16, 16)
+        sound = sound or models.SOUNDS[audio]
         model = models.generator(
             model, inner_px=inner, batch=batch, mask=mask, sound=sound
         )
-    if isinstance(encoder, str):
+    if audio in models.SAMPLE_WINDOWS:
+        encoder = models.sample_encoder(audio, batch=batch)
+        audio_fps = (20, 1) if audio == "wenet" else audio_fps
+    elif isinstance(encoder, str):
         encoder = models.encoder(encoder, batch=batch)
     if boxes is None:
         boxes = [
@@ -196,10 +205,10 @@ def make_avatar(
         source = {"kind": "images", "path": f"frames/%06d.{images}", "first": 0}
 
     (folder / "generator.onnx").write_bytes(model.SerializeToString())
-    audio = {"kind": "mel", "fps": dict(zip(("num", "den"), audio_fps, strict=True))}
-    if not hears_mel:
+    heard = {"kind": audio, "fps": dict(zip(("num", "den"), audio_fps, strict=True))}
+    if audio != "mel":
         (folder / "audio_encoder.onnx").write_bytes(encoder.SerializeToString())
-        audio |= {"kind": "ave", "model": "audio_encoder.onnx", "padding": "zero"}
+        heard |= {"model": "audio_encoder.onnx", "padding": "zero"}
     table = {
         "schema_version": 1,
         "boxes": [list(box) if box else None for box in boxes],
@@ -220,14 +229,14 @@ def make_avatar(
         "boxes": "boxes.json",
         "idle": {"first": 0, "count": frames},
         "generator": {
-            "family": family,
+            "family": FAMILIES[audio],
             "model": "generator.onnx",
             "inner_px": inner,
             "border_px": border,
             "mask": dict(zip(("x", "y", "width", "height"), mask, strict=True)),
             "feather_px": feather,
         },
-        "audio": audio,
+        "audio": heard,
         "files": {},
         "provenance": "drawn by tests/markers",
         "licence": "CC0-1.0",

@@ -116,6 +116,40 @@ def encoder(
     return g.model({names[0]: [n, 1, 80, 16]}, {names[1]: [n, 512]})
 
 
+# What a frame hears, by audio kind; of models that hear samples also the window: samples, features
+# it gives, values of a feature, and how many samples lie behind its last frame.
+SOUNDS = {
+    "ave": (32, 16, 16),
+    "mel": (1, 80, 16),
+    "hubert": (32, 32, 32),
+    "wenet": (256, 16, 32),
+}
+SAMPLE_WINDOWS = {"hubert": (16080, 5, 2048, 5200), "wenet": (10960, 1, 8192, 5040)}
+
+
+def sample_encoder(
+    kind: str, *, batch: int | None = None, seed: int = 9
+) -> onnx.ModelProto:
+    """[N, W] -> [N, K, F]: tokens of 400 samples every 320 (every 800 of WeNet's), as HuBERT makes them.
+
+    A feature depends on the tokens of its own frame alone (hubert), or on the whole window (wenet).
+    """
+    samples, features, values, tail = SAMPLE_WINDOWS[kind]
+    g, n, rng = Graph(), _batch(batch), np.random.default_rng(seed)
+    step, each = (320, 2) if kind == "hubert" else (800, (samples - 400) // 800 + 1)
+    first = (samples - tail - features * 640) // 320 if kind == "hubert" else 0
+    weight = g.constant(rng.normal(0, 1 / 4, (8, 1, 400)))
+    line = g.node("Unsqueeze", "samples", g.constant([1], np.int64))
+    tokens = g.node("Relu", g.node("Conv", line, weight, strides=[step]))
+    ends = [g.constant([v], np.int64) for v in (first, first + each * features, 2)]
+    own = g.node("Slice", tokens, *ends)
+    rows = g.node("Transpose", own, perm=[0, 2, 1])
+    shape = g.constant([-1, features, each * 8], np.int64)
+    mix = g.constant(rng.normal(0, 1 / np.sqrt(each * 8), (each * 8, values)))
+    g.node("MatMul", g.node("Reshape", rows, shape), mix, output="features")
+    return g.model({"samples": [n, samples]}, {"features": [n, features, values]})
+
+
 def _unmasked(g: Graph, image: str, output: str | None = None) -> str:
     begin, end, axis = (g.constant([v], np.int64) for v in (0, 3, 1))
     return g.node("Slice", image, begin, end, axis, output=output)
