@@ -138,8 +138,8 @@ def test_the_engine_draws_an_imported_avatar_as_the_reference_does(
     assert changed == 6
 
 
-def test_a_328_checkpoint_makes_a_320_px_avatar(
-    copy: Callable[[], Path], tmp_path: Path
+def test_a_328_checkpoint_makes_a_320_px_avatar_that_is_drawn_as_the_reference_does(
+    copy: Callable[[], Path], speech_wav: Path, tmp_path: Path
 ) -> None:
     folder = copy()
     big = tmp_path / "328.pth"
@@ -150,6 +150,15 @@ def test_a_328_checkpoint_makes_a_320_px_avatar(
     assert generator["inner_px"] == 320
     assert generator["mask"] == {"x": 5, "y": 5, "width": 310, "height": 305}
     lab.lipcast("inspect", tmp_path / "a", "--json")
+    wav = tmp_path / "short.wav"
+    lab.ffmpeg("-ss", 0.5, "-i", speech_wav, "-t", 0.12, "-c:a", "pcm_s16le", wav)
+    drawn = lab.pictures(tmp_path / "a", wav, "--idle", "model")
+    assert len(drawn) == 3
+    avatar = pipeline.open_avatar(tmp_path / "a")
+    wanted = pipeline.render(tmp_path / "a", wav)
+    for i, (got, want) in enumerate(zip(drawn, wanted, strict=True)):
+        assert np.abs(got.astype(int) - want).max() <= 2, f"frame {i}"
+        assert (got != avatar.frame(i)).any(), f"frame {i} is not drawn"
 
 
 def test_an_onnx_package_is_imported_without_its_models_being_touched(

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from ..face.landmarks import FaceFinder, Points, roi_of_points
 from ..face.mouth import OPEN, Scale, measures
-from ..onnx_file import generator_inner_px
+from ..onnx_file import unet_kind
 from ..training.agreement import best_lag, lagged_correlation
 from ..training.picture import Picture, inner_picture, with_inner_picture
 from ..training.speaker import Speaker
@@ -80,7 +80,7 @@ def check(folder: Path, background: Background, points: Points, scale: Scale, wa
           usable: npt.NDArray[np.bool_]) -> Figures:  # fmt: skip
     """wave [frames * 640]: held-out sound; opening, usable [frames]: the recording's. points: of the background's frames."""
     frames = min(len(opening), _LONGEST_FRAMES)
-    inner_px = generator_inner_px(folder / "generator.onnx")
+    inner_px, _ = unet_kind(folder / "generator.onnx")
     on = zip(_shown(folder, background), background.boxes, strict=False)
     speaker = Speaker(folder, [inner_picture(frame, box, inner_px) for frame, box in on])
     finder = FaceFinder()
