@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import subprocess
 from dataclasses import dataclass
@@ -12,7 +11,10 @@ from typing import Any
 
 import cv2
 
-from .errors import EXIT_UNAVAILABLE, StudioError
+from .errors import StudioError
+from .video.ffmpeg import first_line, h264, program, source
+from .video.normalise import count_frames
+from .video.probe import HDR, probe
 
 _PICTURES = (".png", ".jpg", ".jpeg")
 _MAX_SIDE_PX = 8192
@@ -30,67 +32,44 @@ class Frames:
     files: tuple[str, ...]
 
 
-def _run(*command: str) -> subprocess.CompletedProcess[bytes]:
-    try:
-        return subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=False)
-    except FileNotFoundError:
-        raise StudioError(f"{command[0]} is needed to read a video: apt-get install ffmpeg", EXIT_UNAVAILABLE) from None
-
-
-def _stream(path: Path) -> dict[str, Any]:
-    done = _run(
-        "ffprobe", "-v", "error", "-select_streams", "v:0", "-count_packets", "-show_streams", "-of", "json", f"file:{path}",
-    )  # fmt: skip
-    streams = json.loads(done.stdout or b"{}").get("streams", [])
-    if done.returncode != 0 or not streams:
-        reason = done.stderr.decode("utf-8", "replace").strip().splitlines()
-        raise StudioError(f"{path}: no video in it{': ' + reason[-1] if reason else ''}")
-    stream: dict[str, Any] = streams[0]
-    return stream
-
-
-def _rate(stream: dict[str, Any], path: Path) -> Fraction:
-    for key in ("r_frame_rate", "avg_frame_rate"):
-        num, den = map(int, stream[key].split("/"))
-        if den and 1 <= Fraction(num, den) <= 120:
-            return Fraction(num, den).limit_denominator(1_000_000)
-    raise StudioError(f"{path}: {stream['avg_frame_rate']} frames/s, want 1..120")
-
-
-def _picture(source: Path, folder: Path) -> Frames:
-    picture = cv2.imread(str(source), cv2.IMREAD_COLOR)
+def _picture(path: Path, folder: Path) -> Frames:
+    picture = cv2.imread(str(path), cv2.IMREAD_COLOR)
     if picture is None:
-        raise StudioError(f"{source}: not a whole picture")
-    ending = source.suffix.lower()
+        raise StudioError(f"{path}: not a whole picture")
+    ending = path.suffix.lower()
     (folder / "frames").mkdir()
-    shutil.copyfile(source, folder / "frames" / f"0{ending}")
+    shutil.copyfile(path, folder / "frames" / f"0{ending}")
     height, width = picture.shape[:2]
     return Frames(1, width, height, Fraction(25), {"kind": "images", "path": f"frames/%d{ending}", "first": 0}, ())
 
 
-def write_frames(source: Path, folder: Path) -> Frames:
-    """Writes frames.mp4 into `folder`: H.264, BT.709, upright, a constant rate (the video's own), a key frame a second.
+def write_frames(path: Path, folder: Path) -> Frames:
+    """Writes frames.mp4 into `folder`: H.264, BT.709, upright, square pixels, at a constant rate, the video's own.
 
     A picture is copied as it is and is the one frame. StudioError where there is no whole video.
     """
-    if not source.is_file():
-        raise StudioError(f"{source}: no such file")
-    if source.suffix.lower() in _PICTURES:
-        return _picture(source, folder)
-    rate = _rate(_stream(source), source)
+    if not path.is_file():
+        raise StudioError(f"{path}: no such file")
+    if path.suffix.lower() in _PICTURES:
+        return _picture(path, folder)
+    facts = probe(path)
+    rate = facts.rate.limit_denominator(1_000_000)
+    if not 1 <= rate <= 120:
+        raise StudioError(f"{path}: {float(rate):.4g} frames a second, want 1..120")
+    if facts.transfer in HDR:
+        raise StudioError(f"{path}: {HDR[facts.transfer]} colours, want SDR")
+    width, height = (side // 2 * 2 for side in facts.upright)
+    if min(width, height) < 2 or max(width, height) > _MAX_SIDE_PX:
+        raise StudioError(f"{path}: {width}x{height} pixels, want 2..{_MAX_SIDE_PX} each side")
     target = folder / "frames.mp4"
-    done = _run(
-        "ffmpeg", "-nostdin", "-y", "-v", "error", "-xerror", "-i", f"file:{source}", "-map", "0:v:0", "-an", "-sn",
-        "-vf", f"fps={rate},scale=out_color_matrix=bt709:out_range=tv:flags=bicubic+accurate_rnd+full_chroma_int",
-        "-c:v", "libx264", "-preset", "veryfast", "-crf", "14", "-pix_fmt", "yuv420p", "-g", str(max(1, round(rate))),
-        "-colorspace", "bt709", "-color_primaries", "bt709", "-color_trc", "bt709", "-color_range", "tv",
-        "-movflags", "+faststart", str(target),
-    )  # fmt: skip
-    if done.returncode != 0:
-        reason = done.stderr.decode("utf-8", "replace").strip().splitlines()
-        raise StudioError(f"{source}: its frames cannot be read to the end: {reason[-1] if reason else done.returncode}")
-    made = _stream(target)
-    width, height, count = int(made["width"]), int(made["height"]), int(made["nb_read_packets"])
-    if max(width, height) > _MAX_SIDE_PX:
-        raise StudioError(f"{source}: {width}x{height}, want at most {_MAX_SIDE_PX} each side")
+    pictures = (
+        f"fps={rate},scale={width}:{height}:out_color_matrix=bt709:out_range=tv"
+        ":flags=bicubic+accurate_rnd+full_chroma_int,setsar=1"
+    )
+    command = [program("ffmpeg"), "-nostdin", "-y", "-v", "error", "-xerror", "-i", source(path), "-map", f"0:{facts.stream}",
+               "-an", "-sn", "-dn", "-vf", pictures, *h264(14), source(target)]  # fmt: skip
+    made = subprocess.run(command, capture_output=True, text=True, errors="replace")
+    count = count_frames(target) if made.returncode == 0 else 0
+    if count == 0:
+        raise StudioError(f"{path}: its frames cannot be read to the end: {first_line(made.stderr)}")
     return Frames(count, width, height, rate, {"kind": "video", "path": "frames.mp4"}, ("frames.mp4",))
