@@ -25,13 +25,17 @@ except ModuleNotFoundError as error:
 sys.exit(main())
 )";
 
+/// This program's own file; empty where the system does not tell.
+std::filesystem::path ThisBinary() {
+  std::error_code error;
+  return std::filesystem::read_symlink("/proc/self/exe", error);
+}
+
 /// Where lipcast_studio may lie: beside the installed binary, or in the source tree it was built
 /// from.
-std::string StudioFolders() {
+std::string StudioFolders(const std::filesystem::path& binary) {
   std::string folders;
-  std::error_code error;
-  const auto binary = std::filesystem::read_symlink("/proc/self/exe", error);
-  if (!error) {
+  if (!binary.empty()) {
     folders = (binary.parent_path().parent_path() / "share/lipcast/python").string() + ':';
   }
   return folders + LIPCAST_BUILD_PYTHON;
@@ -49,7 +53,10 @@ std::string Interpreter() {
 
 int RunStudio(const std::vector<std::string>& arguments) {
   const std::string python = Interpreter();
-  std::vector<std::string> words = {python, "-c", kBootstrap, StudioFolders()};
+  const std::filesystem::path binary = ThisBinary();
+  // The studio renders with the very program that started it.
+  if (!binary.empty()) setenv("LIPCAST_BIN", binary.c_str(), 1);
+  std::vector<std::string> words = {python, "-c", kBootstrap, StudioFolders(binary)};
   words.insert(words.end(), arguments.begin(), arguments.end());
   std::vector<char*> argv;
   for (std::string& word : words) argv.push_back(word.data());

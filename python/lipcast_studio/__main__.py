@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from .errors import EXIT_OUTPUT, EXIT_UNAVAILABLE, EXIT_USAGE, StudioError
+from .errors import EXIT_FAILURE, EXIT_OUTPUT, EXIT_UNAVAILABLE, EXIT_USAGE, StudioError
 
 
 class _Parser(argparse.ArgumentParser):
@@ -63,6 +63,13 @@ def parser() -> argparse.ArgumentParser:
     add.add_argument("folder", type=Path, metavar="DIR", help="folder of an avatar package")
     add.add_argument("--overwrite", action="store_true", help="replace the networks an earlier run made")
     add.add_argument("--exact", action="store_true", help="the whole network's output to the bit: no convolution is taken apart")
+    add = commands.add_parser("verify", help="does an avatar speak in time, close its mouth, show no seam?")
+    add.add_argument("folder", type=Path, metavar="DIR", help="folder of an avatar package")
+    add.add_argument("-o", "--output", type=Path, metavar="REPORT_DIR", help="folder for report.html, report.png, verify.json")
+    add.add_argument("--against", type=Path, metavar="FOLDER", help="reference frames, numbered, to compare with")
+    add.add_argument("--audio", type=Path, metavar="FILE", help="speak this; else truth clips, or a sentence")
+    add.add_argument("--json", action="store_true", help="print JSON")
+    add.add_argument("--overwrite", action="store_true", help="replace a report that exists")
     return top
 
 
@@ -92,11 +99,11 @@ def _import(args: argparse.Namespace) -> None:
     import_synctalk(args.source, args.output, _say, checkpoint=args.checkpoint, audio_encoder=args.audio_encoder, **package)
 
 
-def _run(arguments: Sequence[str]) -> None:
+def _run(arguments: Sequence[str]) -> int:
     args = parser().parse_args(arguments)
     if args.command == "import":
         _import(args)
-        return
+        return 0
     if args.command == "create":
         from .create.create_avatar import create
         from .create.options import options_of
@@ -108,12 +115,21 @@ def _run(arguments: Sequence[str]) -> None:
             args.video, args.output, _say, options, name=args.name, licence=args.licence, overwrite=args.overwrite,
             work=args.work, keep_work=args.keep_work, restart=args.restart, check_only=args.check,
         )  # fmt: skip
-        return
+        return 0
     if args.command == "optimise":
         from .optimise.optimise_package import optimise
 
         print(optimise(args.folder, exact=args.exact, overwrite=args.overwrite))
-        return
+        return 0
+    if args.command == "verify":
+        from .verify.verify_package import verify
+
+        passed, said = verify(
+            args.folder, _say, against=args.against, audio=args.audio, output=args.output,
+            overwrite=args.overwrite, as_json=args.json,
+        )  # fmt: skip
+        print(said)
+        return 0 if passed else EXIT_FAILURE
     from . import archive
 
     if args.command == "pack":
@@ -123,12 +139,13 @@ def _run(arguments: Sequence[str]) -> None:
     else:
         for line in archive.describe(args.root):
             print(line)
+    return 0
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command; every failure is one line on standard error and its exit code."""
     try:
-        _run(sys.argv[1:] if arguments is None else arguments)
+        return _run(sys.argv[1:] if arguments is None else arguments)
     except StudioError as error:
         print(f"lipcast: {error}", file=sys.stderr)
         return error.code
@@ -141,7 +158,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return EXIT_UNAVAILABLE
     except KeyboardInterrupt:
         return 130
-    return 0
 
 
 if __name__ == "__main__":

@@ -1,15 +1,30 @@
-"""How open a mouth is in a picture of the demo avatar, and how well two openings agree. numpy and OpenCV only.
+"""How open a mouth is in a picture, and how well two openings agree. numpy and OpenCV only.
 
-The one place of the lip-sync truth measure: the same function is applied to truth pictures and to the engine's.
-It counts pixels by colour, so it belongs to this avatar; its thresholds follow `mouth.py`.
+The one place of the lip-sync measures. `opening_area` is applied to truth pictures and to the engine's alike: it counts
+pixels by colour, so it belongs to the demo avatar, and its thresholds follow `mouth.py`. `opening_change` and `dark_area`
+know no colours and serve any avatar.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from typing import Any
+
 import cv2
 import numpy as np
+import numpy.typing as npt
+
+from ..training.agreement import best_lag, common_lag, correlation, lagged_correlation
+
+__all__ = ["best_lag", "common_lag", "correlation", "lagged_correlation"]
+
+Bgr = npt.NDArray[np.uint8]
+Track = npt.NDArray[Any]
 
 FPS = 25
+MEL_FPS = 80
+SIDE_PX = 160  # of the pictures that are measured
 ROWS = slice(28, 100)
 COLUMNS = slice(36, 124)
 REST_AREA_PX = 35.0  # the dark line of a closed mouth also counts
@@ -17,13 +32,51 @@ CLOSED_AREA_PX = 75.0  # up to here a mouth is closed, any pose of the loop, thr
 PRESSED = 0.7  # true `press` from which m, b, p must show closed lips
 
 
-def inner_picture(frame: np.ndarray, box: tuple[int, int, int, int] | list[int]) -> np.ndarray:
-    """Frame [H,W,3] uint8 BGR and its half-open box -> inner picture [160,160,3]: cubic to 168, border of 4 off."""
+def inner_picture(frame: Bgr, box: Sequence[int], inner_px: int = SIDE_PX, border_px: int = 4) -> Bgr:
+    """Frame [H,W,3] uint8 BGR and its half-open box -> what the network sees of it, at 160 px: [160,160,3]."""
     x0, y0, x1, y1 = box
-    return cv2.resize(frame[y0:y1, x0:x1], (168, 168), interpolation=cv2.INTER_CUBIC)[4:164, 4:164]
+    side = inner_px + 2 * border_px
+    inner = cv2.resize(frame[y0:y1, x0:x1], (side, side), interpolation=cv2.INTER_CUBIC)
+    inner = inner[border_px : side - border_px, border_px : side - border_px]
+    if inner_px != SIDE_PX:
+        inner = cv2.resize(inner, (SIDE_PX, SIDE_PX), interpolation=cv2.INTER_AREA if inner_px > SIDE_PX else cv2.INTER_LINEAR)
+    return inner.astype(np.uint8, copy=False)
 
 
-def opening_area(inner: np.ndarray) -> int:
+def mouth_window(mask: Mapping[str, int], inner_px: int) -> tuple[slice, slice]:
+    """Rows and columns of an inner picture [160,160] where the mouth is: the middle of the avatar's mask.
+
+    The shares are those of ROWS and COLUMNS in SyncTalk's mask; Wav2Lip's lower half holds the mouth there, too.
+    """
+
+    def part(low: int, size: int, first: int, last: int, of: int) -> slice:
+        scale = SIDE_PX / inner_px
+        return slice(round((low + size * (first - 5) / of) * scale), round((low + size * (last - 5) / of) * scale))
+
+    rows = part(mask["y"], mask["height"], ROWS.start, ROWS.stop, 145)
+    return rows, part(mask["x"], mask["width"], COLUMNS.start, COLUMNS.stop, 150)
+
+
+def opening_change(mouth: Bgr, closed: Bgr) -> float:
+    """Mean change of luma, in levels, of a mouth window [h,w,3] against the closed mouth on the same avatar frame."""
+    a, b = (cv2.cvtColor(p, cv2.COLOR_BGR2GRAY).astype(np.int16) for p in (mouth, closed))
+    return float(np.abs(a - b).mean())
+
+
+def dark_area(mouth: Bgr, skin: float) -> int:
+    """Pixels of a mouth window [h,w,3] that are far darker in green than the skin: the cavity, and what is always dark."""
+    return int(np.count_nonzero(mouth[..., 1] < 0.4 * skin))
+
+
+def loudness(mel: Track, count: int, fps: float = FPS) -> Track:
+    """Log-mel [T,80] as the network hears it -> its mean for each of `count` frames, smoothed over three [count]."""
+    edges = np.minimum((np.arange(count + 1) * MEL_FPS / fps).astype(int), len(mel) - 1)
+    level = mel.mean(axis=1)
+    track = np.array([level[a : max(a + 1, b)].mean() for a, b in pairwise(edges)])
+    return np.convolve(np.pad(track, 1, mode="edge"), np.ones(3) / 3, "valid") if count else track
+
+
+def opening_area(inner: Bgr) -> int:
     """Pixels of cavity and teeth between the lips in an inner picture [160,160,3] uint8 BGR."""
     part = inner[ROWS, COLUMNS].astype(np.int16)
     blue, green, red = part[..., 0], part[..., 1], part[..., 2]
@@ -32,33 +85,13 @@ def opening_area(inner: np.ndarray) -> int:
     return int(np.count_nonzero(cavity | teeth))
 
 
-def correlation(a: np.ndarray, b: np.ndarray) -> float:
-    """Pearson's r of two tracks [n]; 0 where one of them does not move."""
-    a, b = np.asarray(a, float) - np.mean(a), np.asarray(b, float) - np.mean(b)
-    scale = np.sqrt((a * a).sum() * (b * b).sum())
-    return float((a * b).sum() / scale) if scale > 0 else 0.0
-
-
-def lagged_correlation(output: np.ndarray, truth: np.ndarray, lag: int) -> float:
-    """r of output[i + lag] with truth[i]: a positive lag means that the output is late."""
-    n = min(len(output), len(truth))
-    first, last = max(0, -lag), min(n, n - lag)
-    return correlation(np.asarray(output)[first + lag : last + lag], np.asarray(truth)[first:last])
-
-
-def best_lag(output: np.ndarray, truth: np.ndarray, reach: int = 10) -> int:
-    """The lag in frames, -reach..reach, at which output follows truth best."""
-    lags = range(-reach, reach + 1)
-    return max(lags, key=lambda lag: lagged_correlation(output, truth, lag))
-
-
-def closed_share(area: np.ndarray, press: np.ndarray, limit_px: float = CLOSED_AREA_PX) -> float:
+def closed_share(area: Track, press: Track, limit_px: float = CLOSED_AREA_PX) -> float:
     """Share of the frames with true press > PRESSED whose mouth is closed; 1 if there is none."""
     pressed = np.asarray(press[: len(area)]) > PRESSED
     return float((np.asarray(area)[pressed] <= limit_px).mean()) if pressed.any() else 1.0
 
 
-def pressed_runs_closed(area: np.ndarray, press: np.ndarray, limit_px: float = CLOSED_AREA_PX) -> float:
+def pressed_runs_closed(area: Track, press: Track, limit_px: float = CLOSED_AREA_PX) -> float:
     """Share of the m, b, p (runs of pressed frames) that show at least one closed frame."""
     pressed = np.concatenate([[False], np.asarray(press[: len(area)]) > PRESSED, [False]])
     starts, ends = np.flatnonzero(np.diff(pressed.astype(int)) == 1), np.flatnonzero(np.diff(pressed.astype(int)) == -1)
@@ -66,7 +99,7 @@ def pressed_runs_closed(area: np.ndarray, press: np.ndarray, limit_px: float = C
     return float(np.mean(hits)) if hits else 1.0
 
 
-def psnr(a: np.ndarray, b: np.ndarray) -> float:
+def psnr(a: Bgr, b: Bgr) -> float:
     """Decibels between two uint8 pictures, inside the engine's mask of the inner picture."""
     error = a[5:150, 5:155].astype(float) - b[5:150, 5:155].astype(float)
     return float(10 * np.log10(255.0**2 / max(1e-9, (error**2).mean())))

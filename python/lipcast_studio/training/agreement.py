@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import ArrayLike
 
@@ -24,5 +26,10 @@ def lagged_correlation(output: ArrayLike, truth: ArrayLike, lag: int) -> float:
 
 def best_lag(output: ArrayLike, truth: ArrayLike, reach: int = 10) -> int:
     """The lag in frames, -reach..reach, at which output follows truth best."""
-    lags = range(-reach, reach + 1)
-    return max(lags, key=lambda lag: lagged_correlation(output, truth, lag))
+    return common_lag([(output, truth)], reach)
+
+
+def common_lag(pairs: Sequence[tuple[ArrayLike, ArrayLike]], reach: int = 10) -> int:
+    """The one lag at which all outputs follow their truths best, in the mean of r; of equals the nearest to 0."""
+    lags = sorted(range(-reach, reach + 1), key=abs)
+    return max(lags, key=lambda lag: float(np.mean([lagged_correlation(a, b, lag) for a, b in pairs])))

@@ -1,0 +1,168 @@
+"""`lipcast avatar verify`: the demo avatar passes, and each broken twin fails by its own measure."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import lab
+import numpy as np
+import onnx
+import pytest
+from lipcast_studio.__main__ import main
+from lipcast_studio.package_files import file_entry
+from onnx import helper, numpy_helper
+
+DEMO = lab.ROOT / "avatars/demo"
+CLIP = "librivox-0880"
+
+
+@pytest.fixture(autouse=True)
+def engine(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LIPCAST_BIN", str(lab.BINARY))
+
+
+def verify(*flags: object) -> tuple[int, dict, str]:
+    """Exit code, the JSON, standard error; in this process, the real binary renders."""
+    out, errors = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(errors):
+        code = main(["verify", *map(str, flags), "--json"])
+    text = out.getvalue()
+    return code, json.loads(text) if text else {}, errors.getvalue()
+
+
+def failed(report: dict) -> set[str]:
+    return {one["name"] for one in report["measures"] if not one["passed"]}
+
+
+def twin(folder: Path, change: Callable[[onnx.ModelProto], None] | None = None) -> Path:
+    """The demo avatar with one truth clip, its generator changed."""
+    shutil.copytree(DEMO, folder, ignore=shutil.ignore_patterns("truth"))
+    (folder / "truth").mkdir()
+    for ending in ("json", "wav"):
+        shutil.copy(DEMO / f"truth/{CLIP}.{ending}", folder / "truth")
+    if change is not None:
+        model = onnx.load(folder / "generator.onnx")
+        change(model)
+        (folder / "generator.onnx").write_bytes(model.SerializeToString())
+        manifest = lab.read_manifest(folder)
+        data = (folder / "generator.onnx").read_bytes()
+        manifest["files"]["generator.onnx"] = file_entry(data)
+        (folder / "avatar.json").write_text(json.dumps(manifest))
+    return folder
+
+
+def before_audio(model: onnx.ModelProto, *nodes: onnx.NodeProto) -> None:
+    """The nodes make `heard` of `audio`; everything else listens to `heard`."""
+    for node in model.graph.node:
+        for i, name in enumerate(node.input):
+            if name == "audio":
+                node.input[i] = "heard"
+    for node in reversed(nodes):
+        model.graph.node.insert(0, node)
+
+
+def constant(model: onnx.ModelProto, name: str, values: object, kind: type) -> str:
+    array = np.asarray(values, kind)
+    model.graph.initializer.append(numpy_helper.from_array(array, name))
+    return name
+
+
+def late(model: onnx.ModelProto) -> None:
+    """Five frames: the 16 rows of 512 that make up [N,32,16,16] move down by five."""
+    rows = constant(model, "t_rows", [0, 16, 512], np.int64)
+    back = constant(model, "t_back", [0, 32, 16, 16], np.int64)
+    order = constant(model, "t_order", [0] * 5 + list(range(11)), np.int64)
+    before_audio(
+        model,
+        helper.make_node("Reshape", ["audio", rows], ["t_a"]),
+        helper.make_node("Gather", ["t_a", order], ["t_b"], axis=1),
+        helper.make_node("Reshape", ["t_b", back], ["heard"]),
+    )
+
+
+def deaf(model: onnx.ModelProto) -> None:
+    zero = constant(model, "t_zero", 0.0, np.float32)
+    before_audio(model, helper.make_node("Mul", ["audio", zero], ["heard"]))
+
+
+def brighter(model: onnx.ModelProto) -> None:
+    """Every pixel a shade brighter than its surroundings."""
+    (output,) = [v.name for v in model.graph.output]
+    for node in model.graph.node:
+        for i, name in enumerate(node.output):
+            if name == output:
+                node.output[i] = "t_output"
+    step = constant(model, "t_step", 0.04, np.float32)
+    model.graph.node.append(helper.make_node("Add", ["t_output", step], [output]))
+
+
+def test_the_demo_passes_and_its_report_is_one_page(tmp_path: Path) -> None:
+    out = tmp_path / "отчёт"
+    code, report, _ = verify(twin(tmp_path / "demo"), "-o", out)
+    assert (code, report["passed"], failed(report)) == (0, True, set())
+    assert report["compared_with"] == "truth"
+    assert json.loads((out / "verify.json").read_text("utf-8")) == report
+    page = (out / "report.html").read_text("utf-8")
+    assert page.count("data:image/") == 3
+    assert "http" not in page and 'src="data:' in page
+    assert (out / "report.png").read_bytes().startswith(b"\x89PNG")
+    assert sorted(p.name for p in out.iterdir()) == sorted(
+        ["report.html", "report.png", "verify.json"]
+    )
+    code, _, said = verify(tmp_path / "demo", "-o", out)
+    assert code == 4 and "exists; --overwrite" in said
+
+
+def test_without_truth_the_loudness_is_followed(tmp_path: Path) -> None:
+    folder = twin(tmp_path / "demo")
+    sound = folder / f"truth/{CLIP}.wav"
+    code, report, _ = verify(folder, "--audio", sound)
+    assert (code, failed(report)) == (0, set())
+    assert report["compared_with"] == "loudness"
+
+
+@pytest.mark.parametrize(
+    ("change", "fails"),
+    [(late, "offset"), (deaf, "mouth follows"), (brighter, "seam")],
+)
+def test_a_broken_avatar_fails_by_the_measure_that_is_made_for_it(
+    change: Callable[[onnx.ModelProto], None], fails: str, tmp_path: Path
+) -> None:
+    code, report, _ = verify(twin(tmp_path / "demo", change))
+    assert code == 1 and not report["passed"]
+    assert fails in failed(report)
+    if change is late:
+        (found,) = [m for m in report["measures"] if m["name"] == "offset"]
+        assert found["found"] == 5
+
+
+def test_frames_are_compared_with_a_folder_of_references(tmp_path: Path) -> None:
+    """Its own frames are equal; one that is not is found, with its number."""
+    folder, sound = twin(tmp_path / "demo"), DEMO / f"truth/{CLIP}.wav"
+    frames = tmp_path / "frames"
+    frames.mkdir()
+    flags = ("--idle", "model", "--edges", "reference")
+    lab.render(folder, sound, frames / "%d.png", *flags)
+    shutil.copy(sound, frames)
+    (frames / "7.png").write_bytes((frames / "20.png").read_bytes())
+    code, report, _ = verify(folder, "--against", frames, "-o", tmp_path / "report")
+    assert code == 1
+    assert failed(report) == {"reference, worst", "reference, levels"}
+    (worst,) = [m for m in report["measures"] if m["name"] == "reference, worst"]
+    assert "frame 7," in worst["about"]
+    (frames / "9.png").unlink()
+    code, _, said = verify(folder, "--against", frames)
+    assert code == 3 and "picture 9 is missing" in said.splitlines()[-1]
+
+
+def test_an_avatar_that_does_not_load_says_so_in_one_line(tmp_path: Path) -> None:
+    folder = twin(tmp_path / "demo")
+    (folder / "generator.onnx").write_bytes(b"half")
+    code, report, said = verify(folder)
+    assert (code, report) == (3, {})
+    assert "generator.onnx" in said and len(said.splitlines()) == 1
