@@ -3,7 +3,6 @@
 import contextlib
 import os
 import subprocess
-import time
 from pathlib import Path
 
 import pytest
@@ -16,6 +15,8 @@ READY = "document.getElementById('status')?.dataset.state === 'idle' && avatar.f
 SPEAKING = "document.getElementById('avatar').speaking"
 NOTICE = "document.querySelector('#notice:not([hidden])')?.innerText ?? ''"
 HINT = "document.getElementById('hint').textContent"
+PLOTTED = """[...document.querySelectorAll(".plot canvas")].every(
+    ({ width, clientWidth }) => width === Math.round(clientWidth * devicePixelRatio))"""
 SIZES = {"phone": (360, 740), "desktop": (1280, 860), "4k": (3840, 2160)}
 
 
@@ -225,7 +226,7 @@ def test_the_layout_holds_from_a_phone_to_4k(browser, served, shots, scheme):
         page.run("document.getElementById('figures').open = true")
         for name, (width, height) in SIZES.items():
             page.look(width, height, scheme)
-            time.sleep(0.7)  # the plots come twice a second
+            assert page.wait(PLOTTED), name
             page.shoot(shots / f"{name}-{scheme}.png")
             assert page.run("document.scrollingElement.scrollWidth") <= width, name
         # Contrast of the text against what it stands on: WCAG AA.

@@ -112,18 +112,16 @@ export class LipcastAvatar extends HTMLElement {
     this.decoder?.close();
     const Decoder = this.kind === "h264" ? H264Pictures : JpegPictures;
     this.decoder = new Decoder(opened, {
-      onPicture: (frame, image) => this.player ? this.player.show(frame, image) : image.close(),
+      onPicture: (frame, image) => this.player ? this.player.show(frame, image) : image?.close(),
       onBroken: () => this.session?.keyFrame(),
     });
-    this.player.begin(opened.fps);
+    this.player.begin(opened.fps, this.decoder);
     this.tell("opened", opened);
   }
 
   frame({ index = 0, utterance = 0, speaking = false, keyFrame, picture, sound }) {
     this.player.hear({ index, sound });
-    const tag = { index, utterance, speaking };
-    if (picture) this.decoder.push(tag, picture, keyFrame);
-    else this.player.show(tag, null);
+    this.player.see({ index, utterance, speaking }, picture, keyFrame);
   }
 
   shown({ frame, drawn }) {

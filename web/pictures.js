@@ -18,7 +18,7 @@ export function videoFormat(kind) {
 }
 
 /** `onPicture(tag, image)` in order; an image is closed by who gets it. `onBroken()`: a key frame is
- *  needed. `push(tag, bytes, isKey)` returns at once. */
+ *  needed. `push(tag, bytes, isKey)` returns at once; `pending`: pushed, and not given yet. */
 export class H264Pictures {
   constructor(opened, { onPicture, onBroken }) {
     Object.assign(this, { onPicture, onBroken });
@@ -47,6 +47,10 @@ export class H264Pictures {
       error: () => this.broken(),
     });
     this.decoder.configure(this.config);
+  }
+
+  get pending() {
+    return this.tags.size;
   }
 
   broken() {
@@ -78,18 +82,17 @@ export class JpegPictures {
   constructor(_, { onPicture }) {
     this.onPicture = onPicture;
     this.last = Promise.resolve();
-    this.waiting = 0;
+    this.pending = 0;
   }
 
   push(tag, bytes) {
-    if (this.waiting > 4) return; // the browser is behind: the next one will do
-    ++this.waiting;
+    ++this.pending;
     const image = createImageBitmap(new Blob([bytes], { type: "image/jpeg" })).catch(() => null);
     this.last = this.last.then(async () => {
       const done = await image;
-      --this.waiting;
-      if (done && !this.closed) this.onPicture(tag, done);
-      else done?.close();
+      --this.pending;
+      if (this.closed) done?.close();
+      else this.onPicture(tag, done);
     });
   }
 

@@ -6,7 +6,7 @@ const START_SECONDS = 0.06; // what waits before it begins; grows where the netw
 const LEAST_SECONDS = 0.04;
 const MOST_SECONDS = 0.4;
 const STEADY_MS = 20000;
-const KEPT_PICTURES = 12; // a decoder has only so many
+const DECODED_PICTURES = 12; // a decoder has only so many; more wait as they came
 
 /** Numbers of a moment, and what `figures.js` draws. */
 function noFigures() {
@@ -23,7 +23,8 @@ export class Player extends EventTarget {
     this.canvas = canvas;
     this.context = canvas.getContext("2d", { alpha: false, desynchronized: false });
     this.figures = noFigures();
-    this.queue = [];
+    this.queue = []; // decoded, by time
+    this.encoded = []; // what follows them
     this.targetSeconds = START_SECONDS;
     this.fps = 25;
     this.rateHz = RATE_HZ;
@@ -74,10 +75,13 @@ export class Player extends EventTarget {
     this.dispatchEvent(new CustomEvent("running", { detail: { audible: this.audible } }));
   }
 
-  /** A new session: its frames count from 0 again. The last picture stays until then. */
-  begin({ num, den = 1 }) {
+  /** A new session: its frames count from 0 again, and `decoder` (pictures.js) gives its pictures to
+   *  show(). The last picture stays until then. */
+  begin({ num, den = 1 }, decoder) {
     this.fps = num / den;
     this.rational = { num, den };
+    this.decoder = decoder;
+    this.encoded = [];
     this.drop();
     this.report = null;
     this.soundFrom = undefined;
@@ -107,26 +111,43 @@ export class Player extends EventTarget {
     this.sound.port.postMessage({ push: samples }, [samples.buffer]);
   }
 
+  /** An encoded picture as it comes; none: the one before stays. As much may wait as of the sound,
+   *  and that is more than may be decoded. */
+  see(frame, picture, isKey) {
+    this.encoded.push({ frame, picture, isKey });
+    this.decode();
+  }
+
+  decode() {
+    if (document.hidden) this.skipDue(); // no tick does it
+    const now = this.now();
+    const key = this.encoded.findLastIndex((one) => one.isKey && this.timeOf(one) <= now);
+    for (const { picture } of this.encoded.splice(0, Math.max(key, 0))) this.leaveOut(picture);
+    while (this.encoded.length > 0 && this.queue.length + this.decoder.pending < DECODED_PICTURES) {
+      const { frame, picture, isKey } = this.encoded.shift();
+      if (picture) this.decoder.push(frame, picture, isKey);
+      else this.show(frame, null);
+    }
+  }
+
   /** A decoded frame; without an image the one before stays. Takes the image. */
   show(frame, image) {
-    this.queue.push({ frame, image });
-    if (this.fresh) {
+    if (this.closed) {
+      image?.close();
+      return;
+    }
+    const shown = { frame, image };
+    const old = this.cut && frame.utterance && frame.utterance <= this.cut;
+    if (old) {
+      image?.close();
+    } else if (this.fresh || this.cut) { // after a cut it is silent, so it need not wait for its time
       this.fresh = false;
-      this.draw(this.queue.shift());
-      return;
+      this.cut = 0;
+      this.draw(shown);
+    } else {
+      this.queue.push(shown);
     }
-    if (this.cut) {
-      const old = frame.utterance && frame.utterance <= this.cut;
-      if (!old) this.cut = 0; // silent, so it need not wait for its time
-      if (old) this.skip(this.queue.pop(), false);
-      else this.draw(this.queue.pop());
-      return;
-    }
-    const now = this.now();
-    while (this.queue.length > KEPT_PICTURES ||
-           (document.hidden && this.queue.length > 1 && this.timeOf(this.queue[1]) <= now)) {
-      this.skip(this.queue.shift(), !document.hidden);
-    }
+    this.decode();
   }
 
   /** What waits of utterances up to this one is neither heard nor shown. */
@@ -180,15 +201,28 @@ export class Player extends EventTarget {
   tick() {
     this.ticking = requestAnimationFrame(this.tick);
     if (this.queue.length === 0) return;
+    const now = this.skipDue();
+    if (this.timeOf(this.queue[0]) > now) return;
+    const due = this.queue.shift();
+    this.figures.skewMs = (now - this.timeOf(due)) * 1000;
+    this.draw(due);
+    this.decode();
+  }
+
+  /** Lets go of what a later picture has overtaken; gives the time now. */
+  skipDue() {
     const now = this.now();
     while (this.queue.length > 1 && this.timeOf(this.queue[1]) <= now) {
-      this.skip(this.queue.shift(), true);
+      const { image } = this.queue.shift();
+      image?.close();
+      this.leaveOut(image);
     }
-    if (this.timeOf(this.queue[0]) <= now) {
-      const due = this.queue.shift();
-      this.figures.skewMs = (now - this.timeOf(due)) * 1000;
-      this.draw(due);
-    }
+    return now;
+  }
+
+  /** Counts a picture that came too late to be seen. */
+  leaveOut(picture) {
+    if (picture && !document.hidden) ++this.figures.dropped;
   }
 
   draw({ frame, image }) {
@@ -207,14 +241,8 @@ export class Player extends EventTarget {
     this.dispatchEvent(new CustomEvent("picture", { detail: { frame, drawn: Boolean(image) } }));
   }
 
-  skip({ image }, counted) {
-    if (!image) return;
-    image.close();
-    if (counted) ++this.figures.dropped;
-  }
-
   drop() {
-    for (const one of this.queue.splice(0)) this.skip(one, false);
+    for (const { image } of this.queue.splice(0)) image?.close();
   }
 
   close() {

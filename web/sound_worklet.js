@@ -8,6 +8,7 @@
 //      next at time `at`, whether it plays, how much waits, how often it ran dry, samples left out to catch up.
 
 const FADE = 240;
+const QUIET = 0.004; // -48 dBFS: a room, or the noise below a voice
 
 class Sound extends AudioWorkletProcessor {
   constructor() {
@@ -83,7 +84,7 @@ class Sound extends AudioWorkletProcessor {
       this.position += want;
       this.level -= want;
       let silent = true;
-      for (const sample of out) silent &&= sample === 0;
+      for (const sample of out) silent &&= Math.abs(sample) < QUIET;
       this.quiet = silent ? this.quiet + want : 0;
     }
     this.next -= want;

@@ -1,0 +1,229 @@
+"""Picture and sound of the page together, by what the browser shows and plays.
+
+The marker avatar is bright in the frame whose 40 ms hold a burst of sound; page_probe.js reads the canvas
+and taps the audio graph. Skew: when that picture could be seen, less when that frame's first sample
+could be heard. LIPCAST_SYNC_SECONDS sets how long the quiet part is; docs/performance.md has the figures.
+"""
+
+import os
+import socket
+import statistics
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from tests.browser import Page, chromium
+from tests.served import serving, wait_until
+from tests.test_page import HINT, NOTICE, READY
+
+PROBE = Path(__file__).with_name("page_probe.js")
+SECONDS = float(os.environ.get("LIPCAST_SYNC_SECONDS", 8))
+RATE_HZ, FPS, LOOP = 48_000, 25, 250
+EVERY = 12  # frames from a burst to the next
+FRAME_MS = 1000 / FPS
+INTO_MS = 10  # of a burst after its frame's first sample
+MOUTH_XY, BRIGHT = [160, 100], 107
+
+
+def bursts_wav(path, seconds):
+    """Faint noise, so that no frame is silent, and 20 ms of 1 kHz inside every 12th frame."""
+    frame = RATE_HZ // FPS
+    sound = np.random.default_rng(1).uniform(-0.02, 0.02, int(seconds * RATE_HZ))
+    burst = 0.8 * np.cos(2 * np.pi * 1000 * np.arange(RATE_HZ // 50) / RATE_HZ)
+    into = RATE_HZ * INTO_MS // 1000
+    for at in range(EVERY * frame + into, len(sound) - frame, EVERY * frame):
+        sound[at : at + len(burst)] = burst
+    soundfile.write(path, sound, RATE_HZ, subtype="PCM_16")
+    return path
+
+
+class Line:
+    """A TCP proxy in front of a server; while `stalled` nothing passes either way."""
+
+    def __init__(self, port):
+        self.target = port
+        self.flows = threading.Event()
+        self.flows.set()
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self.listener.getsockname()[1]
+        threading.Thread(target=self.accept, daemon=True).start()
+
+    def accept(self):
+        while True:
+            try:
+                near, _ = self.listener.accept()
+                far = socket.create_connection(("127.0.0.1", self.target))
+            except OSError:
+                return
+            for a, b in ((near, far), (far, near)):
+                threading.Thread(target=self.pump, args=(a, b), daemon=True).start()
+
+    def pump(self, source, sink):
+        try:
+            while data := source.recv(1 << 16):
+                self.flows.wait()
+                sink.sendall(data)
+        except OSError:
+            pass  # the other direction has ended it
+        for end in (source, sink):
+            try:
+                end.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass
+
+    def stall(self, seconds):
+        self.flows.clear()
+        time.sleep(seconds)  # the length of the stall is what is tested
+        self.flows.set()
+
+    def close(self):
+        self.flows.set()
+        self.listener.close()
+
+
+class Watch:
+    """What the probe saw, from its last mark on."""
+
+    def __init__(self, page):
+        self.page = page
+        self.mark()
+
+    def mark(self):
+        self.begin = self.page.run("performance.now()")
+
+    def bursts(self):
+        return self.page.run(
+            f"pageProbe.bursts.filter(({{ at }}) => at > {self.begin}).length"
+        )
+
+    def spoken(self, count):
+        """Until that many bursts have been heard, and their pictures have had their time."""
+        limit_s = 20 + 2 * count * EVERY / FPS
+        assert wait_until(lambda: self.bursts() > count, limit_s), self.page.run(HINT)
+
+    def judge(self, name):
+        """Skews in ms of the bursts since the mark. Those are left out beside which the browser gave
+        the page no animation frame for longer than 20 ms: nothing could be shown there."""
+        seen = self.page.run(
+            "({ bursts: pageProbe.bursts, pictures: pageProbe.pictures, gaps: pageProbe.gaps })"
+        )
+        pictures = [p for p in seen["pictures"] if p["at"] > self.begin]
+        assert len(pictures) > 10, "the picture stands still"
+        assert all(p["number"] >= 0 for p in pictures), "a torn picture"
+        numbers = [p["number"] for p in pictures]
+        steps = [(b - a) % LOOP for a, b in zip(numbers, numbers[1:])]
+        assert max(steps) < LOOP / 2, "a picture of before came back"
+        flashes = [
+            now["at"]
+            for before, now in zip(pictures, pictures[1:])
+            if now["mouth"] > BRIGHT >= before["mouth"]
+        ]
+        last = pictures[-1]["at"] - 200
+        skews, starved, unseen = [], 0, 0
+        for burst in (one["at"] - INTO_MS for one in seen["bursts"]):
+            if not self.begin + 200 < burst < last:
+                continue
+            if any(
+                gap["from"] < burst + FRAME_MS and gap["to"] > burst - FRAME_MS
+                for gap in seen["gaps"]
+            ):
+                starved += 1
+                continue
+            near = min(flashes, key=lambda at: abs(at - burst), default=0) - burst
+            if abs(near) > 5 * FRAME_MS:
+                unseen += 1  # its picture came late and was left out, as it must
+            else:
+                skews.append(near)
+        print(
+            f"\n{name}: {len(skews)} bursts, skew median {statistics.median(skews):.1f} ms, "
+            f"{min(skews):.1f} .. {max(skews):.1f}; {unseen} pictures left out, {starved} not judged; "
+            f"{sum(step - 1 for step in steps if step)} of {sum(steps)} pictures not shown; "
+            f"{self.page.run('avatar.figures.bufferMs'):.0f} ms of sound wait",
+            end="",
+        )
+        self.mark()
+        return skews
+
+
+def in_time(skews):
+    """Within one frame; of a machine with other work one in twenty may be of a moment without CPU."""
+    late = [skew for skew in skews if abs(skew) > FRAME_MS]
+    return (
+        skews
+        and abs(statistics.median(skews)) < FRAME_MS / 2
+        and 20 * len(late) <= len(skews)
+    )
+
+
+@pytest.fixture(scope="module")
+def marked(avatar):
+    package = avatar("sync", model="M2", encoder="onset", frames=LOOP, images="video")
+    with serving("--set", f"avatars.roots={package.parent}", preload="sync") as server:
+        yield server
+
+
+def test_picture_and_sound_stay_within_one_frame(marked, tmp_path):
+    sound = bursts_wav(tmp_path / "bursts.wav", SECONDS + 40)
+    line = Line(marked.http_port)
+    with chromium(tmp_path / "browser") as port:
+        page = Page(port)
+        page.call("Page.setBypassCSP", enabled=True)  # for the tap's worklet
+        page.call("Page.addScriptToEvaluateOnNewDocument", source=PROBE.read_text())
+        page.go(f"http://127.0.0.1:{line.port}/?avatar=sync")
+        assert page.wait(READY), page.run(NOTICE)
+        page.click("h1")
+        assert page.wait("avatar.audible")
+        page.run(f"pageProbe.start(avatar.player, {MOUTH_XY})")
+        watch = Watch(page)
+
+        page.choose("#file", sound)
+        watch.spoken(SECONDS * FPS / EVERY)
+        assert in_time(watch.judge(f"{SECONDS:.0f} s of speech"))
+
+        for _ in range(10):
+            heard = watch.bursts()
+            page.choose("#file", sound)
+            assert wait_until(lambda: watch.bursts() > heard), page.run(HINT)
+        watch.mark()
+        watch.spoken(10)
+        assert in_time(watch.judge("after 10 interruptions"))
+
+        line.stall(2)
+        watch.mark()
+        watch.spoken(10)
+        assert in_time(watch.judge("after a network stall of 2 s"))
+
+        other = Page(port)  # in front of it
+        assert page.wait("document.hidden")
+        hidden = page.run("performance.now()")
+        assert page.wait(f"performance.now() > {hidden} + 5000")
+        page.call("Page.bringToFront")
+        assert page.wait("!document.hidden")
+        watch.mark()
+        watch.spoken(10)
+        assert in_time(watch.judge("after 5 s behind another tab"))
+
+        # As much sound as may wait, and so pictures: more than a decoder has room for.
+        page.run("avatar.player.retarget(0.49), avatar.player.audioChanged()")
+        assert page.wait("avatar.figures.bufferMs > 400")
+        watch.mark()
+        watch.spoken(6)
+        assert in_time(watch.judge("with half a second of sound waiting"))
+
+        # The ruler itself: pictures that are shown 60 ms late are found to be.
+        page.run(
+            "{ const { player } = avatar, now = player.now.bind(player); player.now = () => now() - 0.06; }"
+        )
+        watch.mark()
+        watch.spoken(6)
+        late = watch.judge("with pictures 60 ms late")
+        assert 40 < statistics.median(late) < 90
+        assert not in_time(late)
+        assert page.console == []
+        other.close()
+        page.close()
+    line.close()
