@@ -38,7 +38,7 @@ class Page:
         self.port, self.id = port, tab["id"]
         self.opened = contextlib.ExitStack()
         self.socket = self.opened.enter_context(
-            connect(tab["webSocketDebuggerUrl"], max_size=100 << 20)
+            connect(tab["webSocketDebuggerUrl"], max_size=100 << 20, close_timeout=1)
         )
         self.number = 0
         self.console, self.requests, self.headers = [], [], {}

@@ -34,7 +34,7 @@ function numberIn(data, width) {
 globalThis.pageProbe = {
   pictures: [], // {at, number, mouth 0..255}
   bursts: [], // {at}
-  gaps: [], // {from, to}: the browser gave no animation frame for longer than a picture's half
+  gaps: [], // {from, to}: the browser gave no animation frame for longer than 25 ms
 
   /** `mouth`: [x, y] on the canvas. After the first gesture: there is sound. */
   async start(player, mouth) {
@@ -54,7 +54,7 @@ globalThis.pageProbe = {
     const look = () => {
       requestAnimationFrame(look); // behind the player's own, which drew by now
       const at = performance.now();
-      if (at - before > 20) this.gaps.push({ from: before, to: at });
+      if (at - before > 25) this.gaps.push({ from: before, to: at });
       before = at;
       context.drawImage(player.canvas, 0, 0, width, height, 0, 0, width, height);
       context.drawImage(player.canvas, ...mouth, 1, 1, 0, height, 1, 1);

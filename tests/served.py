@@ -65,13 +65,15 @@ class Served:
 @contextlib.contextmanager
 def serving(*options, preload="demo", port=0, http_port=0):
     command = [lab.BINARY, "serve", "--port", str(port)]
-    command += ["--http-port", str(http_port), "--preload", preload, *options]
+    command += ["--http-port", str(http_port), *options]
+    command += ["--preload", preload] if preload else ["--set", "avatars.preload="]
     process = subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=lab.ROOT
     )
     served, lines = None, []
     try:
-        while not any(line.startswith("avatar ") for line in lines):
+        last = "avatar " if preload else "http "
+        while not any(line.startswith(last) for line in lines):
             line = process.stdout.readline()
             assert line, process.stderr.read()
             lines.append(line)

@@ -5,11 +5,13 @@ and taps the audio graph. Skew: when that picture could be seen, less when that 
 could be heard. LIPCAST_SYNC_SECONDS sets how long the quiet part is; docs/performance.md has the figures.
 """
 
+import itertools
 import os
 import socket
 import statistics
 import threading
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -100,62 +102,84 @@ class Watch:
             f"pageProbe.bursts.filter(({{ at }}) => at > {self.begin}).length"
         )
 
-    def spoken(self, count):
-        """Until that many bursts have been heard, and their pictures have had their time."""
+    def heard(self, count):
+        """Until that many bursts more have been heard."""
         limit_s = 20 + 2 * count * EVERY / FPS
-        assert wait_until(lambda: self.bursts() > count, limit_s), self.page.run(HINT)
+        wanted = self.bursts() + count
+        assert wait_until(lambda: self.bursts() >= wanted, limit_s), self.page.run(HINT)
 
-    def judge(self, name):
-        """Skews in ms of the bursts since the mark. Those are left out beside which the browser gave
-        the page no animation frame for longer than 20 ms: nothing could be shown there."""
-        seen = self.page.run(
+    def judge(self, name, bursts):
+        """Skews in ms of that many bursts from the mark on, of at least two in three."""
+        count = 2 * bursts // 3
+        until = time.monotonic() + 60 + 3 * bursts * EVERY / FPS
+        self.heard(bursts + 1)
+        while len((seen := self.seen()).skews) < count and time.monotonic() < until:
+            self.heard(2)
+        waiting = self.page.run("avatar.figures.bufferMs")
+        print(f"\n{name}: {seen}; {waiting:.0f} ms of sound wait", end="")
+        assert len(seen.skews) >= count, "the browser got too little of the machine"
+        assert seen.unseen <= len(seen.skews) // 4
+        self.mark()
+        return seen.skews
+
+    def seen(self):
+        """Bursts are left out beside which the browser gave the page no animation frame for longer than
+        25 ms (one in 17 is the rule): nothing could be shown there."""
+        found = self.page.run(
             "({ bursts: pageProbe.bursts, pictures: pageProbe.pictures, gaps: pageProbe.gaps })"
         )
-        pictures = [p for p in seen["pictures"] if p["at"] > self.begin]
+        pictures = [p for p in found["pictures"] if p["at"] > self.begin]
         assert len(pictures) > 10, "the picture stands still"
         assert all(p["number"] >= 0 for p in pictures), "a torn picture"
         numbers = [p["number"] for p in pictures]
-        steps = [(b - a) % LOOP for a, b in zip(numbers, numbers[1:])]
+        steps = [(b - a) % LOOP for a, b in itertools.pairwise(numbers)]
         assert max(steps) < LOOP / 2, "a picture of before came back"
+        seen = Seen([], 0, 0, sum(step - 1 for step in steps if step), sum(steps))
         flashes = [
             now["at"]
-            for before, now in zip(pictures, pictures[1:])
+            for before, now in itertools.pairwise(pictures)
             if now["mouth"] > BRIGHT >= before["mouth"]
         ]
         last = pictures[-1]["at"] - 200
-        skews, starved, unseen = [], 0, 0
-        for burst in (one["at"] - INTO_MS for one in seen["bursts"]):
+        for burst in (one["at"] - INTO_MS for one in found["bursts"]):
             if not self.begin + 200 < burst < last:
                 continue
             if any(
                 gap["from"] < burst + FRAME_MS and gap["to"] > burst - FRAME_MS
-                for gap in seen["gaps"]
+                for gap in found["gaps"]
             ):
-                starved += 1
+                seen.starved += 1
                 continue
             near = min(flashes, key=lambda at: abs(at - burst), default=0) - burst
             if abs(near) > 5 * FRAME_MS:
-                unseen += 1  # its picture came late and was left out, as it must
+                seen.unseen += 1  # its picture came late and was left out, as it must
             else:
-                skews.append(near)
-        print(
-            f"\n{name}: {len(skews)} bursts, skew median {statistics.median(skews):.1f} ms, "
-            f"{min(skews):.1f} .. {max(skews):.1f}; {unseen} pictures left out, {starved} not judged; "
-            f"{sum(step - 1 for step in steps if step)} of {sum(steps)} pictures not shown; "
-            f"{self.page.run('avatar.figures.bufferMs'):.0f} ms of sound wait",
-            end="",
+                seen.skews.append(near)
+        return seen
+
+
+@dataclass
+class Seen:
+    skews: list[float]  # ms, the picture after the sound
+    unseen: int  # bursts without their picture
+    starved: int  # bursts not judged
+    dropped: int  # pictures between two that were shown
+    pictures: int
+
+    def __str__(self):
+        return (
+            f"{len(self.skews)} bursts, skew median {statistics.median(self.skews or [0]):.1f} ms, "
+            f"{min(self.skews, default=0):.1f} .. {max(self.skews, default=0):.1f}; "
+            f"{self.unseen} pictures left out, {self.starved} not judged; "
+            f"{self.dropped} of {self.pictures} pictures not shown"
         )
-        self.mark()
-        return skews
 
 
 def in_time(skews):
-    """Within one frame; of a machine with other work one in twenty may be of a moment without CPU."""
+    """Within one frame; on a busy machine one, or one in twenty, may be of a moment without CPU."""
     late = [skew for skew in skews if abs(skew) > FRAME_MS]
-    return (
-        skews
-        and abs(statistics.median(skews)) < FRAME_MS / 2
-        and 20 * len(late) <= len(skews)
+    return abs(statistics.median(skews)) < FRAME_MS / 2 and len(late) <= max(
+        1, len(skews) // 20
     )
 
 
@@ -167,7 +191,7 @@ def marked(avatar):
 
 
 def test_picture_and_sound_stay_within_one_frame(marked, tmp_path):
-    sound = bursts_wav(tmp_path / "bursts.wav", SECONDS + 40)
+    sound = bursts_wav(tmp_path / "bursts.wav", SECONDS + 60)
     line = Line(marked.http_port)
     with chromium(tmp_path / "browser") as port:
         page = Page(port)
@@ -181,21 +205,20 @@ def test_picture_and_sound_stay_within_one_frame(marked, tmp_path):
         watch = Watch(page)
 
         page.choose("#file", sound)
-        watch.spoken(SECONDS * FPS / EVERY)
-        assert in_time(watch.judge(f"{SECONDS:.0f} s of speech"))
+        assert in_time(
+            watch.judge(f"{SECONDS:.0f} s of speech", int(SECONDS * FPS / EVERY))
+        )
 
         for _ in range(10):
             heard = watch.bursts()
             page.choose("#file", sound)
             assert wait_until(lambda: watch.bursts() > heard), page.run(HINT)
         watch.mark()
-        watch.spoken(10)
-        assert in_time(watch.judge("after 10 interruptions"))
+        assert in_time(watch.judge("after 10 interruptions", 8))
 
         line.stall(2)
         watch.mark()
-        watch.spoken(10)
-        assert in_time(watch.judge("after a network stall of 2 s"))
+        assert in_time(watch.judge("after a network stall of 2 s", 8))
 
         other = Page(port)  # in front of it
         assert page.wait("document.hidden")
@@ -204,23 +227,20 @@ def test_picture_and_sound_stay_within_one_frame(marked, tmp_path):
         page.call("Page.bringToFront")
         assert page.wait("!document.hidden")
         watch.mark()
-        watch.spoken(10)
-        assert in_time(watch.judge("after 5 s behind another tab"))
+        assert in_time(watch.judge("after 5 s behind another tab", 8))
 
         # As much sound as may wait, and so pictures: more than a decoder has room for.
         page.run("avatar.player.retarget(0.49), avatar.player.audioChanged()")
         assert page.wait("avatar.figures.bufferMs > 400")
         watch.mark()
-        watch.spoken(6)
-        assert in_time(watch.judge("with half a second of sound waiting"))
+        assert in_time(watch.judge("with half a second of sound waiting", 8))
 
         # The ruler itself: pictures that are shown 60 ms late are found to be.
         page.run(
             "{ const { player } = avatar, now = player.now.bind(player); player.now = () => now() - 0.06; }"
         )
         watch.mark()
-        watch.spoken(6)
-        late = watch.judge("with pictures 60 ms late")
+        late = watch.judge("with pictures 60 ms late", 5)
         assert 40 < statistics.median(late) < 90
         assert not in_time(late)
         assert page.console == []

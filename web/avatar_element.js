@@ -14,6 +14,7 @@ export class LipcastAvatar extends HTMLElement {
     this.canvas = document.createElement("canvas");
     Object.assign(this.canvas, { width: 1280, height: 720 });
     this.canvas.setAttribute("role", "img");
+    this.canvas.setAttribute("aria-label", "Avatar");
     Object.assign(this.canvas.style, {
       display: "block", width: "100%", height: "100%", objectFit: "contain",
     });

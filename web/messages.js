@@ -9,7 +9,11 @@ export function failureMessage({ failure, reason, retrySeconds }) {
     case Failure.gone:
       return { title: "The server does not answer", text: `Is lipcast serve running?${again}` };
     case Failure.token:
-      return {
+      return reason === "wrong" ? {
+        title: "The server does not take this token",
+        text: "Is it whole? Whoever runs the server can give you another.",
+        wants: "token",
+      } : {
         title: "A token is needed",
         text: "This server asks for one. Whoever runs it can give you yours.",
         wants: "token",
@@ -48,6 +52,15 @@ export function microphoneMessage(error) {
   }
   if (error.name === "NotFoundError") return "No microphone was found. A sound file works as well.";
   return "The microphone could not be opened. Does another program use it?";
+}
+
+/** What becomes of a sound file that is to be a film: an upload, and how large a one may be. */
+export function uploadNote(bytes, limit) {
+  const mb = (count) => `${(count / 1e6).toFixed(count < 1e7 ? 1 : 0)} MB`;
+  if (!limit) return "";
+  return bytes > limit
+    ? `As a film it is too large: ${mb(bytes)}, and the server takes ${mb(limit)}.`
+    : `Save as a film sends it to the server: ${mb(bytes)} of at most ${mb(limit)}.`;
 }
 
 export const noSession = "There is no connection to the server right now.";

@@ -1,8 +1,9 @@
 import "./avatar_element.js";
 import { linkOf, soundOf } from "./deep_link.js";
 import { Figures } from "./figures.js";
-import { failureMessage, jpegHint, linkMessage, microphoneMessage, noSession, picturesNote, soundFileMessage }
-  from "./messages.js";
+import {
+  failureMessage, jpegHint, linkMessage, microphoneMessage, noSession, picturesNote, soundFileMessage, uploadNote,
+} from "./messages.js";
 import { programLines } from "./programs.js";
 import { headersOf } from "./session.js";
 
@@ -80,6 +81,7 @@ for (const gesture of ["pointerdown", "pointerup", "keydown"]) {
 function keepForFilm(sound, name) {
   page.film = sound && { sound, name };
   $("film").hidden = !sound;
+  $("film").disabled = Boolean(page.uploadBytes) && sound?.size > page.uploadBytes;
 }
 
 async function speak(source, failure) {
@@ -100,7 +102,7 @@ async function playFile(file) {
   if (!file) return;
   say(`Reading “${file.name}”…`);
   if (!(await speak(file, () => soundFileMessage(file.name)))) return;
-  say(`Speaking “${file.name}”.`);
+  say(`Speaking “${file.name}”. ${uploadNote(file.size, page.uploadBytes)}`);
   page.done = { sound: file.name };
   showPrograms();
   keepForFilm(file, file.name.replace(/\.[^.]*$/, ""));
@@ -166,6 +168,11 @@ $("film").addEventListener("click", async () => {
   $("film").querySelector("span").textContent = "Save as a film";
 });
 
+async function readLimits() {
+  const answer = await fetched("v1/info").catch(() => null);
+  page.uploadBytes = answer?.ok ? Number((await answer.json()).uploadBytes) : 0;
+}
+
 // What the link asks for is spoken once the person presses Start: browsers give no sound before.
 $("start").addEventListener("click", async () => {
   page.linked = null;
@@ -187,6 +194,7 @@ async function offerText() {
   const answer = await fetched("v1/say").catch(() => null);
   const { available = false, textBytes } = answer?.ok ? await answer.json() : {};
   $("say-form").hidden = !available;
+  $("say-off").hidden = available || !answer?.ok;
   if (available) $("text").maxLength = textBytes / 4; // of UTF-8: at most 4 bytes a letter
 }
 
@@ -325,6 +333,7 @@ async function showAvatars() {
   const avatars = await listAvatars();
   if (!avatars) return false;
   offerText();
+  readLimits();
   const good = avatars.filter(({ problem }) => !problem);
   const wanted = avatar.getAttribute("avatar");
   const chosen = good.find(({ name }) => name === wanted) ?? good.find(({ loaded }) => loaded) ?? good[0];

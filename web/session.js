@@ -62,7 +62,8 @@ export class Session extends EventTarget {
     if (!this.token) return "";
     const answer = await post(new URL("v1/session-tokens", this.base), this.token);
     if (answer.ok) return answer.token;
-    this.fail(answer.status === 401 ? Failure.token : Failure.gone, "", answer.status !== 401);
+    const refused = answer.status === 401;
+    this.fail(refused ? Failure.token : Failure.gone, refused ? "wrong" : "", !refused);
     return null;
   }
 

@@ -64,7 +64,7 @@ class Sound extends AudioWorkletProcessor {
     if (this.waiting && this.level >= this.target) this.waiting = false;
     // Behind by much: jump. Behind by a little: use the pauses, where nobody hears it.
     const over = this.level - this.target;
-    if (over > sampleRate * 0.5 || (over > sampleRate * 0.06 && this.quiet > sampleRate * 0.1)) {
+    if (over > sampleRate * 0.3 || (over > sampleRate * 0.06 && this.quiet > sampleRate * 0.1)) {
       this.skip(over);
     }
     if (!this.waiting && this.level < want) {

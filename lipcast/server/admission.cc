@@ -20,9 +20,9 @@ Result<std::unique_ptr<Admission::Ticket>> Admission::Reserve() {
   const std::lock_guard lock(mu_);
   if (draining_) return refusal::Draining();
   if (options_.max_sessions > 0 && sessions_ >= options_.max_sessions) {
-    return refusal::Exhausted(
-        refusal::kLimit,
-        fmt::format("{} sessions are open, the limit; try again later", sessions_));
+    return refusal::Exhausted(refusal::kLimit,
+                              fmt::format("{} of {} sessions are open, the limit; try again later",
+                                          sessions_, options_.max_sessions));
   }
   ++sessions_;
   return std::unique_ptr<Ticket>(new Ticket(*this));

@@ -87,6 +87,7 @@ v1::GetInfoResponse InfoOf(SpeechHost& host, const ServerFacts& facts) {
   }
   info.set_workers(host.parts().engine->workers());
   info.set_draining(host.parts().admission->draining());
+  info.set_upload_bytes(facts.upload_bytes);
   *info.mutable_uptime() = google::protobuf::util::TimeUtil::SecondsToDuration(
       std::chrono::duration_cast<std::chrono::seconds>(host.parts().clock->Now() - facts.started)
           .count());

@@ -35,6 +35,7 @@ class GrpcAvatarsService final : public v1::Avatars::CallbackService {
 struct ServerFacts {
   std::string version, backend, h264_encoder;
   TimePoint started{};
+  int64_t upload_bytes = 0;
 };
 
 // What the services answer, for HTTP too. Loading and replacing take their time, and probe the

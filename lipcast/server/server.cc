@@ -100,7 +100,8 @@ struct Server::State {
         avatars(host),
         compat(host, {settings.jpeg_quality, settings.compat_frames == "raw", settings.max_avatars,
                       settings.queued_jobs, settings.provider == "cuda" ? settings.device : -1}),
-        facts{given.version, given.backend, given.h264_encoder, given.clock->Now()},
+        facts{given.version, given.backend, given.h264_encoder, given.clock->Now(),
+              settings.max_upload_bytes},
         info(host, facts) {
     parts.log = &recent;
   }

@@ -235,6 +235,7 @@ class ServerInfo:
     headroom: float
     uptime_seconds: float
     draining: bool
+    upload_bytes: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -318,4 +319,5 @@ def info_of(message: Any) -> ServerInfo:
         headroom=c.headroom,
         uptime_seconds=_seconds(message.uptime),
         draining=message.draining,
+        upload_bytes=message.upload_bytes,
     )
