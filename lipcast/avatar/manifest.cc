@@ -29,6 +29,9 @@ constexpr std::array kAudioKinds{
     Named<AudioKind>{"wenet", AudioKind::kWenet}, Named<AudioKind>{"mel", AudioKind::kMel}};
 constexpr std::array kPaddings{Named<MelPadding>{"zero", MelPadding::kZero},
                                Named<MelPadding>{"reflect", MelPadding::kReflect}};
+constexpr std::array kVariants{Named<GeneratorVariant>{"full", GeneratorVariant::kFull},
+                               Named<GeneratorVariant>{"split", GeneratorVariant::kSplit},
+                               Named<GeneratorVariant>{"int8", GeneratorVariant::kInt8}};
 constexpr std::array kMatrices{Named<ColorMatrix>{"bt709", ColorMatrix::kBt709}};
 constexpr std::array kRanges{Named<ColorRange>{"limited", ColorRange::kLimited}};
 
@@ -114,12 +117,22 @@ SplitSpec SplitField(ObjectReader& parent, Status* status) {
   return split;
 }
 
+Int8Spec Int8Field(ObjectReader& parent, Status* status) {
+  ObjectReader object(parent.Member("int8"), "generator.int8", {"model", "image", "source_sha256"},
+                      status);
+  Int8Spec int8;
+  int8.model = FileField(object, "model", status);
+  if (object.Has("image")) int8.image = FileField(object, "image", status);
+  int8.source_sha256 = Sha256Field(object, "source_sha256", status);
+  return int8;
+}
+
 GeneratorSpec GeneratorField(ObjectReader& parent, Status* status) {
   GeneratorSpec generator;
-  ObjectReader object(
-      parent.Member("generator"), "generator",
-      {"family", "model", "inner_px", "border_px", "mask", "feather_px", "mask_image", "split"},
-      status);
+  ObjectReader object(parent.Member("generator"), "generator",
+                      {"family", "model", "inner_px", "border_px", "mask", "feather_px",
+                       "mask_image", "split", "int8", "variant"},
+                      status);
   generator.family = object.Choice<GeneratorFamily>("family", kFamilies);
   generator.model = FileField(object, "model", status);
   MouthLayout& mouth = generator.mouth;
@@ -138,6 +151,11 @@ GeneratorSpec GeneratorField(ObjectReader& parent, Status* status) {
   mouth.mask.y1 = mouth.mask.y0 + static_cast<int>(mask.Int("height", 1, 2048));
   if (object.Has("mask_image")) generator.mask_image = FileField(object, "mask_image", status);
   if (object.Has("split")) generator.split = SplitField(object, status);
+  if (object.Has("int8")) generator.int8 = Int8Field(object, status);
+  generator.variant = generator.split ? GeneratorVariant::kSplit : GeneratorVariant::kFull;
+  if (object.Has("variant")) {
+    generator.variant = object.Choice<GeneratorVariant>("variant", kVariants);
+  }
   return generator;
 }
 
@@ -195,6 +213,14 @@ std::string_view Name(FramesKind kind) { return NameIn(kFramesKinds, kind); }
 std::string_view Name(GeneratorFamily family) { return NameIn(kFamilies, family); }
 std::string_view Name(AudioKind kind) { return NameIn(kAudioKinds, kind); }
 std::string_view Name(MelPadding padding) { return NameIn(kPaddings, padding); }
+std::string_view Name(GeneratorVariant variant) { return NameIn(kVariants, variant); }
+
+std::optional<GeneratorVariant> ParseVariant(std::string_view name) {
+  for (const auto& [known, variant] : kVariants) {
+    if (known == name) return variant;
+  }
+  return std::nullopt;
+}
 
 Rational ModelRate(AudioKind kind) { return {kind == AudioKind::kWenet ? 20 : 25, 1}; }
 
@@ -223,20 +249,37 @@ Status Manifest::Validate() const {
     needed.emplace_back("generator.split.image", generator.split->image);
     needed.emplace_back("generator.split.audio", generator.split->audio);
   }
+  if (generator.int8) {
+    needed.emplace_back("generator.int8.model", generator.int8->model);
+    if (generator.int8->image) {
+      needed.emplace_back("generator.int8.image", *generator.int8->image);
+    }
+  }
+  if (!generator.Has(generator.variant)) {
+    const std::string_view wanted = Name(generator.variant);
+    return Refuse(
+        fmt::format("generator.variant = \"{}\": want generator.{} beside it", wanted, wanted));
+  }
   for (const auto& [field, file] : needed) {
     if (!files.contains(file)) {
       return Refuse(fmt::format("{} = \"{}\": want it listed in files, with sha256 and bytes",
                                 field, ShownText(file, 80)));
     }
   }
+  const std::string& whole = files.find(generator.model)->second.sha256;
+  const auto same_source = [&](std::string_view field, const std::string& source,
+                               std::string_view what) {
+    if (source == whole) return Status();
+    return Refuse(
+        fmt::format("generator.{}.source_sha256 = {}: want {}, that of"
+                    " generator.model: {} of another network",
+                    field, source, whole, what));
+  };
   if (generator.split) {
-    const std::string& whole = files.find(generator.model)->second.sha256;
-    if (generator.split->source_sha256 != whole) {
-      return Refuse(
-          fmt::format("generator.split.source_sha256 = {}: want {}, that of"
-                      " generator.model: the parts are of another network",
-                      generator.split->source_sha256, whole));
-    }
+    LC_RETURN_IF_ERROR(same_source("split", generator.split->source_sha256, "the parts are"));
+  }
+  if (generator.int8) {
+    LC_RETURN_IF_ERROR(same_source("int8", generator.int8->source_sha256, "the twin is"));
   }
   return Status();
 }

@@ -26,6 +26,12 @@ enum class GeneratorFamily { kSyncTalk, kUltralight, kWav2Lip };
 /// What the model hears. kMel has no encoder of its own: the generator takes mel windows.
 enum class AudioKind { kAve, kHubert, kWenet, kMel };
 enum class MelPadding { kZero, kReflect };
+/// Which of its networks an avatar is drawn with.
+enum class GeneratorVariant {
+  kFull,   ///< the whole, as it was trained
+  kSplit,  ///< its two parts
+  kInt8,   ///< the twin in 8 bits
+};
 /// The only colour of version 1: what PixelFormat::kI420 means. Import converts.
 enum class ColorMatrix { kBt709 };
 enum class ColorRange { kLimited };
@@ -35,6 +41,9 @@ std::string_view Name(FramesKind kind);
 std::string_view Name(GeneratorFamily family);
 std::string_view Name(AudioKind kind);
 std::string_view Name(MelPadding padding);
+std::string_view Name(GeneratorVariant variant);
+/// "full", "split", "int8"; none for every other text.
+std::optional<GeneratorVariant> ParseVariant(std::string_view name);
 
 /// Rate the models of a kind were trained at, frames/s: 25, WeNet 20.
 Rational ModelRate(AudioKind kind);
@@ -58,12 +67,26 @@ struct SplitSpec {
   std::string source_sha256;  ///< of the GeneratorSpec::model they were made of
 };
 
+/// A twin whose layers compute in 8 bits (ONNX QDQ).
+struct Int8Spec {
+  std::string model;                 ///< of the whole, or of the audio part that goes with `image`
+  std::optional<std::string> image;  ///< image part; may be that of SplitSpec
+  std::string source_sha256;         ///< of the GeneratorSpec::model it was made of
+};
+
 struct GeneratorSpec {
   GeneratorFamily family = GeneratorFamily::kSyncTalk;
   std::string model;                      ///< file of the package
   MouthLayout mouth;                      ///< masked_first and kernel follow from the family
   std::optional<std::string> mask_image;  ///< gray, inner_px square: weight of the redrawn pixels
   std::optional<SplitSpec> split;
+  std::optional<Int8Spec> int8;
+  GeneratorVariant variant = GeneratorVariant::kFull;  ///< left out: kSplit where there are parts
+
+  bool Has(GeneratorVariant wanted) const {
+    return wanted == GeneratorVariant::kFull ||
+           (wanted == GeneratorVariant::kSplit ? !!split : !!int8);
+  }
 };
 
 struct AudioSpec {

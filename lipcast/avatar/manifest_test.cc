@@ -134,6 +134,42 @@ TEST(Manifest, RefusesPartsThatAreNotListedOrNotWhole) {
               StartsWith("generator.split.image"));
 }
 
+/// With a twin in 8 bits beside the two parts.
+json WithInt8() {
+  json manifest = InTwoParts();
+  manifest["generator"]["int8"] = {{"model", "int8.onnx"}, {"source_sha256", std::string(64, 'a')}};
+  manifest["generator"]["variant"] = "int8";
+  manifest["files"]["int8.onnx"] = {{"sha256", std::string(64, 'd')}, {"bytes", 5}};
+  return manifest;
+}
+
+TEST(Manifest, TheVariantIsTheOneNamedAndElseThePartsWhereThereAreAny) {
+  EXPECT_EQ(Parsed(Listed()).generator.variant, GeneratorVariant::kFull);
+  EXPECT_EQ(Parsed(InTwoParts()).generator.variant, GeneratorVariant::kSplit);
+  const Manifest manifest = Parsed(WithInt8());
+  EXPECT_EQ(manifest.generator.variant, GeneratorVariant::kInt8);
+  EXPECT_EQ(manifest.generator.int8->model, "int8.onnx");
+  EXPECT_FALSE(manifest.generator.int8->image);
+  json full = WithInt8();
+  full["generator"]["variant"] = "full";
+  EXPECT_EQ(Parsed(full).generator.variant, GeneratorVariant::kFull);
+}
+
+TEST(Manifest, RefusesAVariantOrATwinThatDoesNotFit) {
+  EXPECT_EQ(Refusal([](json& m) { m["generator"].erase("int8"); }, WithInt8()),
+            "generator.variant = \"int8\": want generator.int8 beside it");
+  EXPECT_THAT(Refusal([](json& m) { m["generator"]["variant"] = "int4"; }, WithInt8()),
+              StartsWith("generator.variant = \"int4\": want"));
+  EXPECT_THAT(Refusal([](json& m) { m["files"].erase("int8.onnx"); }, WithInt8()),
+              StartsWith("generator.int8.model = \"int8.onnx\": want it listed in files"));
+  EXPECT_THAT(Refusal([](json& m) { m["generator"]["int8"]["image"] = "i.onnx"; }, WithInt8()),
+              StartsWith("generator.int8.image = \"i.onnx\": want it listed in files"));
+  EXPECT_EQ(Refusal([](json& m) { m["generator"]["int8"]["source_sha256"] = std::string(64, 'c'); },
+                    WithInt8()),
+            "generator.int8.source_sha256 = " + std::string(64, 'c') + ": want " +
+                std::string(64, 'a') + ", that of generator.model: the twin is of another network");
+}
+
 TEST(Manifest, WhatMayBeLeftOutHasItsDefault) {
   json source = Listed();
   for (const char* key : {"title", "color", "idle", "provenance", "licence"}) source.erase(key);
@@ -224,7 +260,7 @@ TEST(Manifest, RefusalsNameFieldValueAndLimit) {
             "generator.border_px: missing, want 0..256");
   EXPECT_EQ(Refusal([](json& m) { m["generator"]["bordr_px"] = 4; }),
             "generator.bordr_px: unknown key, want one of family, model, inner_px, border_px, mask,"
-            " feather_px, mask_image, split");
+            " feather_px, mask_image, split, int8, variant");
   EXPECT_THAT(Refusal([](json& m) { m["shape"] = 1; }), StartsWith("shape: unknown key, want"));
   EXPECT_EQ(Refusal([](json& m) { m["generator"]["mask"]["width"] = 156; }),
             "generator.mask = columns 5..161, rows 5..150: want at least one pixel, all inside the"

@@ -152,6 +152,7 @@ int RunBench(const BenchArgs& args) {
   pipeline::EngineOptions engine_options;
   engine_options.workers = args.threads;
   engine_options.features = *features;
+  engine_options.variant = args.features.Variant();
   engine_options.inference.provider = *provider;
   auto place = Workplace::Create(engine_options);
   if (!place.ok()) return Fail(InputExit(place.status()), place.status());
@@ -198,6 +199,7 @@ int RunBench(const BenchArgs& args) {
         {"backend", (*avatar)->backend},
         {"avatar", manifest.name},
         {"model", model},
+        {"variant", avatar::Name((*avatar)->generator->variant())},
         {"feature_cache", FeatureCacheJson(*(*avatar)->generator)},
         {"resolution", resolution},
         {"encoder", args.encoder},
@@ -212,7 +214,8 @@ int RunBench(const BenchArgs& args) {
   }
   fmt::print("{}, {} cores, {} workers; {} on {}\n", CpuName(), CoreCount(),
              (*place)->engine->workers(), (*avatar)->backend, used);
-  fmt::print("avatar {} ({}), {}, encoder {}\n", manifest.name, model, resolution, args.encoder);
+  fmt::print("avatar {} ({}, variant {}), {}, encoder {}\n", manifest.name, model,
+             avatar::Name((*avatar)->generator->variant()), resolution, args.encoder);
   fmt::print("{}\n", FeatureCacheLine(*(*avatar)->generator));
   fmt::print("{} frames in {:.2f} s = {:.1f} frames/s; peak memory {:.0f} MB\n{}", frames, seconds,
              fps, PeakRssMb(), StageTable(times, frames));

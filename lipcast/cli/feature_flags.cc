@@ -20,6 +20,11 @@ void FeatureFlags::AddTo(CLI::App& command) {
                   "Kept in half precision, or in full: to the bit what the whole network draws")
       ->check(CLI::IsMember({"half", "full"}))
       ->capture_default_str();
+  command
+      .add_option("--variant", variant,
+                  "Which of an avatar's networks draws: full, split, int8, or auto: its own choice")
+      ->check(CLI::IsMember({"auto", "full", "split", "int8"}))
+      ->capture_default_str();
 }
 
 Result<generator::FeatureCacheOptions> FeatureFlags::Options() const {

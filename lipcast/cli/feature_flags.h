@@ -2,6 +2,7 @@
 
 #include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
 
 #include "lipcast/base/status.h"
@@ -9,13 +10,14 @@
 
 namespace lipcast::cli {
 
-/// --feature-cache-mb and --feature-precision, of every command that draws.
+/// --feature-cache-mb, --feature-precision and --variant, of every command that draws.
 struct FeatureFlags {
   int64_t megabytes = generator::FeatureCacheOptions().budget_bytes >> 20;
-  std::string precision = "half";
+  std::string precision = "half", variant = "auto";
 
   void AddTo(CLI::App& command);
   Result<generator::FeatureCacheOptions> Options() const;
+  std::optional<avatar::GeneratorVariant> Variant() const { return avatar::ParseVariant(variant); }
 };
 
 /// {"frames": 250, "mb": 164.1, "hits": 1750, "misses": 250}; null where the whole network draws.

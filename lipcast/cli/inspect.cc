@@ -203,6 +203,11 @@ int InspectAvatar(const InspectArgs& args, const std::filesystem::path& path) {
   }
   report["provenance"] = manifest.provenance;
   report["licence"] = manifest.licence;
+  for (const auto one : {avatar::GeneratorVariant::kFull, avatar::GeneratorVariant::kSplit,
+                         avatar::GeneratorVariant::kInt8}) {
+    if (manifest.generator.Has(one)) report["variants"].push_back(avatar::Name(one));
+  }
+  report["variant"] = avatar::Name((*loaded)->generator->variant());
   report["provider"] = inference::ProviderName((*loaded)->generator->provider());
   report["checks"] = "hashes, shapes, counts, boxes and a run of both networks: all pass";
   report["notes"] = avatar.notes();

@@ -180,6 +180,7 @@ int Render::Run() {
   engine_options.workers = args_.threads;
   engine_options.avatar.frame_budget_bytes = int64_t{args_.frame_memory_mb} << 20;
   engine_options.features = *features;
+  engine_options.variant = args_.features.Variant();
   engine_options.inference.provider = *provider;
   engine_options.inference.policy = args_.policy == "prefer" ? inference::ProviderPolicy::kPrefer
                                                              : inference::ProviderPolicy::kRequire;
@@ -295,6 +296,7 @@ void Render::PrintJson() const {
       {"avatar", avatar_->avatar->manifest().name},
       {"backend", avatar_->backend},
       {"provider", inference::ProviderName(avatar_->generator->provider())},
+      {"variant", avatar::Name(avatar_->generator->variant())},
       {"feature_cache", FeatureCacheJson(*avatar_->generator)},
       {"interrupted", result_.stopped},
       {"wall_s", seconds},

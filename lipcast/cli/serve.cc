@@ -44,6 +44,8 @@ constexpr struct {
     {"--workers", "engine.workers", "Worker threads; 0: one a core"},
     {"--feature-cache-mb", "avatars.feature_cache_mb",
      "Memory of each optimised avatar for what its network keeps of its frames; 0: none"},
+    {"--variant", "avatars.variant",
+     "Which of an avatar's networks draws: auto, full, split or int8"},
     {"--provider", "engine.provider", "What runs the networks: cpu or cuda"},
     {"--max-sessions", "limits.sessions", "Live sessions; 0: the measured headroom decides"},
     {"--log-level", "log.level", "debug, info, warning or error"},
@@ -192,6 +194,7 @@ int Serve(const ServeArgs& args) {
   const auto precision = generator::ParseFeaturePrecision(config->feature_precision);
   if (!precision.ok()) return Fail(kExitUsage, precision.status());
   options.features.precision = *precision;
+  options.variant = avatar::ParseVariant(config->variant);
   const auto provider = inference::ParseProvider(config->provider);
   if (!provider.ok()) return Fail(kExitUsage, provider.status());
   options.inference.provider = *provider;

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "lipcast/avatar/manifest.h"
 #include "lipcast/avatar/mouth_layout.h"
 #include "lipcast/base/rational.h"
 #include "lipcast/base/status.h"
@@ -63,6 +64,8 @@ class Generator {
   virtual const avatar::MouthLayout& layout() const = 0;
   virtual const AudioContext& context() const = 0;
   virtual inference::Provider provider() const = 0;
+  /// What draws: a wanted variant that cannot run here (a device, no budget) is the whole network.
+  virtual avatar::GeneratorVariant variant() const { return avatar::GeneratorVariant::kFull; }
   /// The most frames worth running at once: the model's own where it is fixed, 1 on a CPU.
   virtual int64_t preferred_batch() const = 0;
 
@@ -90,6 +93,12 @@ struct SplitFiles {
   ModelFile image, audio;
 };
 
+/// Its twin in 8 bits: of the whole, or of the audio part that goes with `image`.
+struct Int8Files {
+  ModelFile model;
+  std::optional<ModelFile> image;
+};
+
 /// What a family is built from; filled from the avatar's manifest.
 struct GeneratorFiles {
   std::string family;      ///< "synctalk"
@@ -98,6 +107,8 @@ struct GeneratorFiles {
   ModelFile audio_encoder;  ///< empty for "mel"
   ModelFile generator;
   std::optional<SplitFiles> split;
+  std::optional<Int8Files> int8;
+  avatar::GeneratorVariant variant = avatar::GeneratorVariant::kFull;  ///< one that is there
 };
 
 /// Loads the networks, checks their shapes against the family and the layout, and runs each once.

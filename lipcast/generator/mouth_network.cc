@@ -11,6 +11,7 @@ namespace {
 
 using inference::Provider;
 using Dims = MouthNetwork::Dims;
+using Variant = avatar::GeneratorVariant;
 
 constexpr int64_t kDeviceBatch = 8;
 
@@ -27,6 +28,15 @@ const Dims& SoundOf(const inference::Session& session, const std::vector<Dims>& 
   const auto found = std::ranges::find_if(
       sounds, [&](const Dims& sound) { return FindItem(session.inputs(), sound).has_value(); });
   return found == sounds.end() ? sounds.front() : *found;
+}
+
+/// The two parts that the wanted variant is drawn with; none where it is one network.
+std::optional<SplitFiles> PartsOf(const GeneratorFiles& files) {
+  if (files.variant == Variant::kSplit) return files.split;
+  if (files.variant == Variant::kInt8 && files.int8 && files.int8->image) {
+    return SplitFiles{*files.int8->image, files.int8->model};
+  }
+  return std::nullopt;
 }
 
 int64_t Elements(const Dims& item) {
@@ -46,24 +56,32 @@ Result<std::unique_ptr<const MouthNetwork>> MouthNetwork::Load(
     const inference::SessionOptions& options, const FeatureCacheOptions& features) {
   LC_RETURN_IF_ERROR(files.layout.Validate());
   std::unique_ptr<MouthNetwork> network(new MouthNetwork(files.layout.inner_px));
-  if (files.split && features.budget_bytes > 0) {
-    LC_RETURN_IF_ERROR(network->LoadSplit(files, sounds, backend, options, features));
+  const auto parts = PartsOf(files);
+  if (parts && features.budget_bytes > 0) {
+    LC_RETURN_IF_ERROR(network->LoadSplit(*parts, sounds, backend, options, features));
   }
-  if (!network->split_) {
-    LC_RETURN_IF_ERROR(network->LoadWhole(files, sounds, backend, options));
+  if (network->split_) {
+    network->variant_ = files.variant;
+    return std::unique_ptr<const MouthNetwork>(std::move(network));
+  }
+  const bool twin = files.variant == Variant::kInt8 && files.int8 && !files.int8->image;
+  LC_RETURN_IF_ERROR(
+      network->LoadWhole(twin ? files.int8->model : files.generator, sounds, backend, options));
+  if (twin && network->provider() == Provider::kCpu) {
+    network->variant_ = Variant::kInt8;
+  } else if (twin) {  // a device is asked for the whole
+    LC_RETURN_IF_ERROR(network->LoadWhole(files.generator, sounds, backend, options));
   }
   return std::unique_ptr<const MouthNetwork>(std::move(network));
 }
 
-Status MouthNetwork::LoadSplit(const GeneratorFiles& files, const std::vector<Dims>& sounds,
+Status MouthNetwork::LoadSplit(const SplitFiles& files, const std::vector<Dims>& sounds,
                                const inference::Backend& backend,
                                const inference::SessionOptions& options,
                                const FeatureCacheOptions& features) {
-  LC_ASSIGN_OR_RETURN(auto image,
-                      backend.Load(files.split->image.bytes, files.split->image.name, options));
+  LC_ASSIGN_OR_RETURN(auto image, backend.Load(files.image.bytes, files.image.name, options));
   if (image->provider() != Provider::kCpu) return {};
-  LC_ASSIGN_OR_RETURN(auto audio,
-                      backend.Load(files.split->audio.bytes, files.split->audio.name, options));
+  LC_ASSIGN_OR_RETURN(auto audio, backend.Load(files.audio.bytes, files.audio.name, options));
   sound_ = SoundOf(*audio, sounds);
   const Dims picture = Square(6, side_), mouth = Square(3, side_);
   LC_ASSIGN_OR_RETURN(split_, SplitNetwork::Create(std::move(image), std::move(audio),
@@ -71,10 +89,10 @@ Status MouthNetwork::LoadSplit(const GeneratorFiles& files, const std::vector<Di
   return {};
 }
 
-Status MouthNetwork::LoadWhole(const GeneratorFiles& files, const std::vector<Dims>& sounds,
+Status MouthNetwork::LoadWhole(const ModelFile& file, const std::vector<Dims>& sounds,
                                const inference::Backend& backend,
                                const inference::SessionOptions& options) {
-  LC_ASSIGN_OR_RETURN(whole_, backend.Load(files.generator.bytes, files.generator.name, options));
+  LC_ASSIGN_OR_RETURN(whole_, backend.Load(file.bytes, file.name, options));
   sound_ = SoundOf(*whole_, sounds);
   const Dims picture = Square(6, side_), mouth = Square(3, side_);
   const auto picture_input = FindItem(whole_->inputs(), picture);

@@ -12,8 +12,9 @@
 
 namespace lipcast::generator {
 
-/// The network of a family that draws, whole or in its two parts: picture and sound in, mouth out.
-/// On a CPU it is the parts where the avatar has them and the budget holds one frame's features.
+/// The network of a family that draws, picture and sound in, mouth out: whole, in its two parts, or
+/// as its 8-bit twin (of the whole, or of the part that hears). On a CPU it is the variant that
+/// files.variant asks for, where the budget holds one frame's features; else the whole.
 /// Thread: any number of callers at once.
 class MouthNetwork {
  public:
@@ -29,6 +30,7 @@ class MouthNetwork {
                                                           const FeatureCacheOptions& features);
 
   const Dims& sound() const { return sound_; }
+  avatar::GeneratorVariant variant() const { return variant_; }  ///< what draws
   inference::Provider provider() const {
     return split_ ? split_->audio().provider() : whole_->provider();
   }
@@ -42,10 +44,10 @@ class MouthNetwork {
 
  private:
   explicit MouthNetwork(int64_t side) : side_(side) {}
-  Status LoadSplit(const GeneratorFiles& files, const std::vector<Dims>& sounds,
+  Status LoadSplit(const SplitFiles& files, const std::vector<Dims>& sounds,
                    const inference::Backend& backend, const inference::SessionOptions& options,
                    const FeatureCacheOptions& features);
-  Status LoadWhole(const GeneratorFiles& files, const std::vector<Dims>& sounds,
+  Status LoadWhole(const ModelFile& file, const std::vector<Dims>& sounds,
                    const inference::Backend& backend, const inference::SessionOptions& options);
 
   const int64_t side_;  ///< of the picture, pixels
@@ -53,6 +55,7 @@ class MouthNetwork {
   std::unique_ptr<const SplitNetwork> split_;        ///< null where whole_ is not
   std::shared_ptr<const inference::Session> whole_;  ///< null where split_ is not
   size_t picture_input_ = 0, sound_input_ = 0;
+  avatar::GeneratorVariant variant_ = avatar::GeneratorVariant::kFull;
 };
 
 /// How many items a network is run on at once. On a CPU one by one: a batch is no faster there, and

@@ -93,7 +93,10 @@ struct Parts {
     files.layout.mask = {1, 1, 15, 14};
     files.audio_encoder.name = "encoder.onnx";
     files.generator.name = "generator.onnx";
-    if (split) files.split = {{"image.onnx", {}}, {"audio.onnx", {}}};
+    if (split) {
+      files.split = {{"image.onnx", {}}, {"audio.onnx", {}}};
+      files.variant = avatar::GeneratorVariant::kSplit;
+    }
     inference::SessionOptions options;
     options.provider = provider;
     return LoadGenerator(files, backend, options, features);

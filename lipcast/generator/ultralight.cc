@@ -74,6 +74,7 @@ class Ultralight final : public Generator {
   const avatar::MouthLayout& layout() const override { return layout_; }
   const AudioContext& context() const override { return context_; }
   inference::Provider provider() const override { return network_->provider(); }
+  avatar::GeneratorVariant variant() const override { return network_->variant(); }
   int64_t preferred_batch() const override { return network_->preferred_batch(); }
   std::optional<FeatureCache::Stats> feature_stats() const override {
     return network_->feature_stats();

@@ -43,7 +43,8 @@ Result<std::unique_ptr<Engine>> Engine::Create(const EngineOptions& options, Eng
 Result<std::shared_ptr<const LoadedAvatar>> Engine::LoadAvatar(
     const std::filesystem::path& path) const {
   return LoadedAvatar::Load(path, parts_.codecs, options_.avatar, *parts_.backend,
-                            options_.inference, options_.features, options_.face_cache_bytes);
+                            options_.inference, options_.features, options_.face_cache_bytes,
+                            options_.variant);
 }
 
 WorkClock Engine::WorkClockOf(const LoadedAvatar& avatar) const {
@@ -61,7 +62,7 @@ Result<std::shared_ptr<const LoadedAvatar>> LoadedAvatar::Load(
     const std::filesystem::path& path, const avatar::FrameCodecs& codecs,
     const avatar::LoadOptions& load_options, const inference::Backend& backend,
     const inference::SessionOptions& options, const generator::FeatureCacheOptions& features,
-    int64_t face_cache_bytes) {
+    int64_t face_cache_bytes, std::optional<avatar::GeneratorVariant> variant) {
   LC_ASSIGN_OR_RETURN(auto avatar, avatar::Avatar::Load(path, codecs, load_options));
   const avatar::Manifest& manifest = avatar->manifest();
   const std::string where = "avatar '" + manifest.name + "'";
@@ -75,13 +76,28 @@ Result<std::shared_ptr<const LoadedAvatar>> LoadedAvatar::Load(
                                   manifest.generator.mouth,
                                   {},
                                   {manifest.generator.model, *network},
-                                  {}};
+                                  {},
+                                  {},
+                                  variant.value_or(manifest.generator.variant)};
+  if (!manifest.generator.Has(files.variant)) {
+    const std::string name(avatar::Name(files.variant));
+    return Status(Code::kInvalidArgument, where + ": variant " + name + ": want generator." + name +
+                                              " in avatar.json (lipcast avatar optimise makes it)");
+  }
   if (encoder) files.audio_encoder = {manifest.audio.model, *encoder};
-  avatar::SharedBytes image_part, audio_part;
+  avatar::SharedBytes image_part, audio_part, int8, int8_image;  // outlive the loading
   if (const auto& split = manifest.generator.split) {
     LC_ASSIGN_OR_RETURN(image_part, avatar->ModelBytes(split->image));
     LC_ASSIGN_OR_RETURN(audio_part, avatar->ModelBytes(split->audio));
     files.split = {{split->image, *image_part}, {split->audio, *audio_part}};
+  }
+  if (const auto& twin = manifest.generator.int8) {
+    LC_ASSIGN_OR_RETURN(int8, avatar->ModelBytes(twin->model));
+    files.int8 = {{twin->model, *int8}, {}};
+    if (twin->image) {
+      LC_ASSIGN_OR_RETURN(int8_image, avatar->ModelBytes(*twin->image));
+      files.int8->image = {*twin->image, *int8_image};
+    }
   }
   auto generator = generator::LoadGenerator(files, backend, options, features);
   if (!generator.ok()) return generator.status().Prefixed(where);

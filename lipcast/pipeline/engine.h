@@ -2,6 +2,7 @@
 
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "lipcast/avatar/avatar.h"
@@ -26,6 +27,8 @@ struct EngineOptions {
   inference::SessionOptions inference;
   int64_t face_cache_bytes = int64_t{64} << 20;  ///< of each avatar: 760 faces at 168 px
   generator::FeatureCacheOptions features;
+  /// Of every avatar; none: what its manifest says.
+  std::optional<avatar::GeneratorVariant> variant;
 };
 
 /// What main builds and hands down. All must outlive the engine.

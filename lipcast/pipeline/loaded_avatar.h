@@ -2,6 +2,7 @@
 
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "lipcast/audio/mel_config.h"
@@ -33,7 +34,7 @@ struct LoadedAvatar {
       const std::filesystem::path& path, const avatar::FrameCodecs& codecs,
       const avatar::LoadOptions& load_options, const inference::Backend& backend,
       const inference::SessionOptions& options, const generator::FeatureCacheOptions& features,
-      int64_t face_cache_bytes);
+      int64_t face_cache_bytes, std::optional<avatar::GeneratorVariant> variant = {});
 };
 
 }  // namespace lipcast::pipeline

@@ -23,10 +23,14 @@ constexpr size_t kMaxNameBytes = 251;  // a file name has 255, ".zip" takes four
 
 int64_t ModelBytes(const pipeline::LoadedAvatar& loaded) {
   const avatar::Manifest& manifest = loaded.avatar->manifest();
-  std::vector<std::string> names{manifest.audio.model, manifest.generator.model};
+  const avatar::GeneratorSpec& generator = manifest.generator;
+  const bool int8 = loaded.generator->variant() == avatar::GeneratorVariant::kInt8;
+  std::vector<std::string> names{manifest.audio.model};
   if (loaded.generator->feature_stats()) {  // in two parts: the whole is not loaded
-    names = {manifest.audio.model, manifest.generator.split->image,
-             manifest.generator.split->audio};
+    names.push_back(int8 ? *generator.int8->image : generator.split->image);
+    names.push_back(int8 ? generator.int8->model : generator.split->audio);
+  } else {
+    names.push_back(int8 ? generator.int8->model : generator.model);
   }
   int64_t bytes = 0;
   for (const std::string& name : names) {

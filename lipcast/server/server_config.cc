@@ -178,6 +178,8 @@ std::vector<ConfigKey> MakeKeys() {
                 "what an optimised avatar's network keeps of its frames; 0: nothing"),
       ChoiceKey("avatars.feature_precision", &C::feature_precision, {"half", "full"},
                 "of what is kept; full draws to the bit what the whole network draws"),
+      ChoiceKey("avatars.variant", &C::variant, {"auto", "full", "split", "int8"},
+                "which of an avatar's networks draws; auto: what its avatar.json says"),
       NumberKey("avatars.model_memory_mb", &C::model_memory_mb, 16, 1 << 20,
                 "all loaded avatars; those not in use go first"),
       NumberKey("avatars.max", &C::max_avatars, 1, 10'000, "loaded at once"),

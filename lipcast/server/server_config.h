@@ -51,6 +51,7 @@ struct ServerConfig {
   int64_t frame_memory_mb = 512;   ///< decoded frames, for each avatar
   int64_t feature_cache_mb = 512;  ///< image features, for each optimised avatar
   std::string feature_precision = "half";
+  std::string variant = "auto";    ///< which network draws; auto: each avatar's own choice
   int64_t model_memory_mb = 4096;  ///< of all loaded avatars; the least used go first
   int max_avatars = 16;
   std::string eviction = "lru";  ///< lru or lfu
