@@ -47,9 +47,10 @@ def clips() -> list[Clip]:
 
 @dataclass(frozen=True)
 class Engine:
-    """What the binary makes of the demo avatar. flags: of `lipcast render`."""
+    """What the binary makes of the demo avatar, or of an optimised copy. flags: of `lipcast render`."""
 
     flags: tuple[object, ...] = ()
+    avatar: Path = DEMO
 
     @cached_property
     def boxes(self) -> list[list[int]]:
@@ -58,7 +59,7 @@ class Engine:
 
     def areas(self, wav: Path) -> Track:
         """[n]: the opening in each frame the binary renders of that sound, px."""
-        data = lab.render(DEMO, wav, "-", lab.PIXELS, "bgr", *self.flags).stdout
+        data = lab.render(self.avatar, wav, "-", lab.PIXELS, "bgr", *self.flags).stdout
         frames = np.frombuffer(data, np.uint8).reshape(-1, 720, 1280, 3)
         found = []
         for i, frame in enumerate(frames):

@@ -63,6 +63,11 @@ def parser() -> argparse.ArgumentParser:
     add.add_argument("folder", type=Path, metavar="DIR", help="folder of an avatar package")
     add.add_argument("--overwrite", action="store_true", help="replace the networks an earlier run made")
     add.add_argument("--exact", action="store_true", help="the whole network's output to the bit: no convolution is taken apart")
+    add.add_argument("--audio", type=Path, metavar="FILE.wav", help="the person's speech; else a .wav in DIR")
+    add.add_argument(
+        "--require-psnr", type=_decibels, metavar="DB",
+        help="draw in 8 bits if that is faster and held-out frames keep this PSNR",
+    )  # fmt: skip
     add = commands.add_parser("verify", help="does an avatar speak in time, close its mouth, show no seam?")
     add.add_argument("folder", type=Path, metavar="DIR", help="folder of an avatar package")
     add.add_argument("-o", "--output", type=Path, metavar="REPORT_DIR", help="folder for report.html, report.png, verify.json")
@@ -71,6 +76,13 @@ def parser() -> argparse.ArgumentParser:
     add.add_argument("--json", action="store_true", help="print JSON")
     add.add_argument("--overwrite", action="store_true", help="replace a report that exists")
     return top
+
+
+def _decibels(text: str) -> float:
+    value = float(text)
+    if not 0 < value <= 100:
+        raise argparse.ArgumentTypeError(f"{text}: want more than 0 and at most 100 dB")
+    return value
 
 
 def _say(line: str) -> None:
@@ -117,9 +129,10 @@ def _run(arguments: Sequence[str]) -> int:
         )  # fmt: skip
         return 0
     if args.command == "optimise":
-        from .optimise.optimise_package import optimise
+        from .optimise.optimise_package import Wishes, optimise
 
-        print(optimise(args.folder, exact=args.exact, overwrite=args.overwrite))
+        wishes = Wishes(exact=args.exact, overwrite=args.overwrite, audio=args.audio, require_psnr_db=args.require_psnr)
+        print(optimise(args.folder, wishes))
         return 0
     if args.command == "verify":
         from .verify.verify_package import verify

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ class Package:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._written: dict[str, bytes] = {}
+        self._dropped: set[str] = set()
         path = folder / MANIFEST
         if not path.is_file():
             raise RefusedError(f"{folder}: no {MANIFEST} in it: want the folder of an avatar package")
@@ -57,9 +59,26 @@ class Package:
         self._written[name] = data
         self.manifest["files"][name] = file_entry(data)
 
+    def drop(self, names: Iterable[str]) -> None:
+        """What an earlier run made: its files, and what the manifest says of them."""
+        for name in names:
+            if self.manifest["files"].pop(name, None) is not None:
+                self._dropped.add(name)
+        for key in ("split", "int8", "variant"):
+            self.generator.pop(key, None)
+
     def save(self) -> None:
-        """Each file appears whole, the manifest last: an interruption leaves the old package."""
-        for name, data in [*self._written.items(), (MANIFEST, manifest_bytes(self.manifest))]:
-            temporary = self.folder / f".{name}.{os.getpid()}"
-            temporary.write_bytes(data)
-            temporary.replace(self.folder / name)
+        """All files, or none: they are written aside first, and renamed one after the other, the manifest last."""
+        aside: list[tuple[Path, Path]] = []
+        try:
+            for name, data in [*self._written.items(), (MANIFEST, manifest_bytes(self.manifest))]:
+                temporary = self.folder / f".{name}.{os.getpid()}"
+                aside.append((temporary, self.folder / name))
+                temporary.write_bytes(data)
+            for temporary, final in aside:
+                temporary.replace(final)
+        finally:
+            for temporary, _ in aside:
+                temporary.unlink(missing_ok=True)
+        for name in self._dropped - set(self._written):
+            (self.folder / name).unlink(missing_ok=True)

@@ -1,0 +1,132 @@
+"""What an avatar's own networks are fed: its pictures, and its sound through its audio encoder.
+
+Figures on noise say little about a trained network; these are what it meets when it speaks.
+"""
+
+from __future__ import annotations
+
+import json
+import wave
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from lipcast_studio.demo.mel import FPS, RATE_HZ, contexts, windows
+from lipcast_studio.onnx_file import session
+from lipcast_studio.optimise.package import Package
+from lipcast_studio.optimise.split import RefusedError
+
+Array = np.ndarray[Any, Any]
+LONGEST_S = 60.0
+SHORTEST_S = 2.0
+
+
+@dataclass(frozen=True)
+class OwnFeeds:
+    """Two disjoint sets, of frames and of moments of the sound: to choose by, and to report on.
+
+    pictures: [n,6,S,S] float32, contexts: [n,32,16,16] float32, row i of both drawn together.
+    """
+
+    sound: str  # the file's name
+    pictures: Array
+    contexts: Array
+    held_pictures: Array
+    held_contexts: Array
+
+
+def find_sound(package: Package, given: Path | None) -> Path:
+    """The file given, or the only candidates beside the manifest: speech.wav, aud.wav, any other .wav."""
+    if given is not None:
+        return given
+    found = sorted(package.folder.glob("*.wav"), key=lambda path: (path.name not in ("speech.wav", "aud.wav"), path.name))
+    if not found:
+        raise RefusedError(f"{package.folder}: no .wav in it to calibrate with: --audio FILE.wav names the person's speech")
+    return found[0]
+
+
+def read_sound(path: Path) -> Array:
+    """At most a minute of a 16-bit WAV as mono [L] at 16 kHz, -1..1; linear interpolation is enough to calibrate by."""
+    try:
+        with wave.open(str(path)) as file:
+            if file.getsampwidth() != 2:
+                raise RefusedError(f"{path}: {8 * file.getsampwidth()}-bit samples: want a 16-bit WAV")
+            rate, channels = file.getframerate(), file.getnchannels()
+            data = file.readframes(int(LONGEST_S * rate))
+    except (OSError, EOFError, wave.Error) as error:
+        raise RefusedError(f"{path}: want a 16-bit WAV: {error}") from None
+    mono = np.frombuffer(data, "<i2").reshape(-1, channels).mean(axis=1) / 32768
+    if len(mono) < SHORTEST_S * rate:
+        raise RefusedError(f"{path}: {len(mono) / rate:.2f} s of sound: want {SHORTEST_S:g} s or more to calibrate with")
+    if not np.abs(mono).max() > 1e-3:
+        raise RefusedError(f"{path}: silent: want speech to calibrate with")
+    at = np.arange(int(len(mono) * RATE_HZ / rate)) * (rate / RATE_HZ)
+    return np.interp(at, np.arange(len(mono)), mono).astype(np.float32)
+
+
+def _frames(package: Package, wanted: list[int]) -> Iterator[Array]:
+    """Pictures of these frames, ascending, [H,W,3] BGR."""
+    frames = package.manifest["frames"]
+    if frames["kind"] == "images":
+        for index in wanted:
+            path = package.folder / (frames["path"] % (frames.get("first", 0) + index))
+            picture = cv2.imread(str(path), cv2.IMREAD_COLOR)
+            if picture is None:
+                raise RefusedError(f"{path}: not a picture that can be read")
+            yield picture
+        return
+    path = package.folder / frames["path"]
+    video = cv2.VideoCapture(str(path))
+    try:
+        for index in range(wanted[-1] + 1):
+            good, picture = video.read()
+            if not good:
+                raise RefusedError(f"{path}: frame {index} cannot be decoded: want {package.manifest['frame_count']}")
+            if index in wanted:
+                yield picture
+    finally:
+        video.release()
+
+
+def network_input(package: Package, frame: Array, box: list[int]) -> Array:
+    """[6,S,S]: the inner picture and the same with the mask zeroed (docs/numerics.md 3)."""
+    generator = package.generator
+    side, border, mask = generator["inner_px"], generator["border_px"], generator["mask"]
+    x0, y0, x1, y1 = box
+    face = cv2.resize(frame[y0:y1, x0:x1], (side + 2 * border,) * 2, interpolation=cv2.INTER_CUBIC)
+    inner = face[border : border + side, border : border + side]
+    masked = inner.copy()
+    masked[mask["y"] : mask["y"] + mask["height"], mask["x"] : mask["x"] + mask["width"]] = 0
+    both: Array = np.concatenate([inner, masked], axis=2).transpose(2, 0, 1).astype(np.float32) / 255
+    return both
+
+
+def own_feeds(package: Package, audio: Path | None, count: int = 10) -> OwnFeeds:
+    """`count` pairs to choose by and as many held out: other frames, and the last third of the sound."""
+    if package.generator["family"] != "synctalk":
+        raise RefusedError(f"generator.family = {package.generator['family']}: its own sounds are known for synctalk only")
+    sound = find_sound(package, audio)
+    samples = read_sound(sound)
+    boxes = json.loads((package.folder / package.manifest["boxes"]).read_text("utf-8"))["boxes"]
+    faces = [index for index, box in enumerate(boxes) if box is not None]
+    if len(faces) < 2:
+        raise RefusedError(f"{package.folder}: {len(faces)} frames show a face: want 2 or more to calibrate with")
+    spread = sorted({faces[int(i)] for i in np.linspace(0, len(faces) - 1, min(2 * count, len(faces)))})
+    pictures = [network_input(package, frame, boxes[i]) for i, frame in zip(spread, _frames(package, spread), strict=True)]
+    frames = -(-len(samples) * FPS // RATE_HZ)
+    encoder = session(package.folder / package.manifest["audio"]["model"])
+    (mel,) = encoder.get_inputs()
+    rows = np.concatenate([encoder.run(None, {mel.name: window[None]})[0] for window in windows(samples)])
+    heard = contexts(rows.reshape(len(rows), -1), frames)
+    border = 2 * frames // 3
+    chosen = [np.linspace(0, border - 9, count).astype(int), np.linspace(border + 8, frames - 1, count).astype(int)]
+    shown = [[pictures[i] for i in range(first, len(pictures), 2)] for first in (0, 1)]
+    return OwnFeeds(
+        sound.name,
+        *(array for side in (0, 1) for array in (np.stack([shown[side][i % len(shown[side])] for i in range(count)]),
+                                                   heard[chosen[side]])),
+    )  # fmt: skip

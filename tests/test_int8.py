@@ -1,0 +1,270 @@
+"""The twin in 8 bits: what optimise makes and says of it, when it is used, and that the demo loses next to nothing."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import wave
+from pathlib import Path
+
+import lab
+import numpy as np
+import onnx
+import pytest
+import truth
+from lipcast_studio.__main__ import main
+from lipcast_studio.demo import measure
+from lipcast_studio.optimise import int8
+from lipcast_studio.optimise.choose import Choice, Feeds, choose
+from lipcast_studio.optimise.optimise_package import (
+    AUDIO_FILE,
+    FIGURES_FILE,
+    IMAGE_FILE,
+    INT8_FILE,
+    Wishes,
+    _decide,
+)
+from lipcast_studio.optimise.own_feeds import own_feeds
+from lipcast_studio.optimise.package import Package
+from lipcast_studio.optimise.split import RefusedError, session_of
+from markers import models
+
+DEMO = truth.DEMO
+INT8 = ("--variant", "int8")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The demo avatar, optimised, with its twin allowed."""
+    folder = tmp_path_factory.mktemp("int8") / "demo"
+    shutil.copytree(DEMO, folder)
+    assert main(["optimise", str(folder), "--require-psnr", "40"]) == 0
+    return folder
+
+
+def _manifest(folder: Path) -> dict:
+    return json.loads((folder / "avatar.json").read_text())
+
+
+def _figures(folder: Path) -> dict:
+    return json.loads((folder / FIGURES_FILE).read_text())
+
+
+def test_the_twin_is_listed_with_its_hash_its_image_part_and_its_loss(
+    folder: Path,
+) -> None:
+    manifest, figures = _manifest(folder), _figures(folder)
+    assert manifest["generator"]["int8"] == {
+        "model": INT8_FILE,
+        "image": IMAGE_FILE,
+        "source_sha256": manifest["files"]["generator.onnx"]["sha256"],
+    }
+    data = (folder / INT8_FILE).read_bytes()
+    entry = {"sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)}
+    assert manifest["files"][INT8_FILE] == entry
+    assert len(data) < 0.5 * (folder / AUDIO_FILE).stat().st_size
+    assert manifest["generator"]["variant"] == figures["variant"]
+    assert figures["int8"]["calibrated_on"] == figures["judged_on"] == "speech.wav"
+    loss = figures["int8"]["loss"]
+    assert loss["psnr_db"] >= 45
+    assert loss["ssim"] >= 0.99
+    assert 0 <= loss["mouth_opening"] <= 0.01
+    assert {"full", "split", "int8"} <= set(figures["ms_a_frame_one_thread"])
+
+
+def test_the_heavy_layers_compute_in_8_bits(folder: Path) -> None:
+    twin = onnx.load(str(folder / INT8_FILE))
+    made = {name: node for node in twin.graph.node for name in node.output}
+    convs = [node for node in twin.graph.node if node.op_type == "Conv"]
+    kept = set(_figures(folder)["int8"]["in_full"])
+    assert len(convs) > 5
+    for conv in convs:
+        quantised = all(made[n].op_type == "DequantizeLinear" for n in conv.input[:2])
+        assert quantised == (conv.name not in kept), conv.name
+    # Seven bits of weights: eight overflow in processors without VNNI.
+    weights = [onnx.numpy_helper.to_array(t) for t in twin.graph.initializer]
+    small = [w for w in weights if w.dtype == np.int8 and w.ndim > 1]
+    assert small
+    assert max(int(np.abs(w.astype(int)).max()) for w in small) <= 64
+
+
+def test_the_engine_draws_with_the_twin_and_says_so(
+    folder: Path, sentence: lab.Samples, tmp_path: Path
+) -> None:
+    sound = lab.write_wav(tmp_path / "short.wav", sentence[8_000:24_000])
+    drawn = {
+        name: lab.pictures(folder, sound, "--idle", "model", "--variant", name)
+        for name in ("full", "split", "int8")
+    }
+    assert len(drawn["int8"]) == 25
+    loss = [
+        np.abs(np.stack(drawn[name]).astype(int) - np.stack(drawn["full"]))
+        for name in ("split", "int8")
+    ]
+    assert loss[0].max() <= 2 < loss[1].max() <= 24
+    one = lab.hashes(folder, sound, "--idle", "model", *INT8)
+    assert (
+        lab.hashes(
+            folder, sound, "--idle", "model", *INT8, "--batch", 8, "--threads", 8
+        )
+        == one
+    )
+
+    def report(*flags: object) -> dict:
+        run = lab.lipcast(
+            "render", sound, "-a", folder, "-o", "-", "--json", *flags, keep_stdout=False
+        )  # fmt: skip
+        return json.loads(run.stderr)
+
+    assert report()["variant"] == _manifest(folder)["generator"]["variant"]
+    assert report(*INT8)["variant"] == "int8"
+    # Without a budget there are no parts to draw with: the whole network, and it says so.
+    assert report(*INT8, "--feature-cache-mb", 0)["variant"] == "full"
+    shown = json.loads(lab.lipcast("inspect", folder, "--json").stdout)
+    assert shown["variants"] == ["full", "split", "int8"]
+    assert shown["variant"] == _manifest(folder)["generator"]["variant"]
+    bench = lab.lipcast("bench", "-a", folder, "--frames", 5, "--json", *INT8)
+    assert json.loads(bench.stdout)["variant"] == "int8"
+
+
+def test_a_variant_that_an_avatar_has_not_is_refused() -> None:
+    run = lab.lipcast("bench", "-a", DEMO, "--frames", 1, *INT8, ok=False)
+    assert run.code == 3
+    want = "variant int8: want generator.int8 in avatar.json"
+    assert want in run.lines[-1]
+    assert "(lipcast avatar optimise makes it)" in run.lines[-1]
+
+
+@pytest.mark.parametrize("name", ["flite-rms-1", "espeak-seen-1"])
+def test_the_mouth_opens_as_without_the_twin(name: str, folder: Path) -> None:
+    """Of the correlation with the true opening at most .01 is lost."""
+    (clip,) = [clip for clip in truth.clips() if clip.name == name]
+    areas = [
+        truth.Engine(("--variant", variant), folder).areas(clip.wav)
+        for variant in ("full", "int8")
+    ]
+    full, twin = (truth.scores(clip, area) for area in areas)
+    assert full["r"] - twin["r"] <= 0.01
+    assert twin["lag"] == full["lag"]
+    assert measure.correlation(*areas) >= 0.99
+
+
+def _choice(**times: float) -> Choice:
+    """With a twin of 48.5 dB and these times."""
+    loss = int8.Loss(48.5, 0.998, 0.0)
+    model = models.generator("random", inner_px=32)
+    twin = type("Int8", (), {"loss": loss, "image": None})()
+    return Choice(model, twin, 0.0, {"ms_a_frame_one_thread": times})  # type: ignore[arg-type]
+
+
+def test_what_loses_is_used_only_where_its_loss_was_allowed() -> None:
+    fast = _choice(full=9, split=7, int8=4)
+    assert _decide(fast, Wishes())[0] == "split"
+    assert _decide(fast, Wishes(require_psnr_db=48.5))[0] == "int8"
+    assert _decide(_choice(full=9, split=7, int8=8), Wishes(require_psnr_db=40))[0] == "split"  # fmt: skip
+    assert _decide(_choice(full=6, split=7, int8=8), Wishes())[0] == "full"
+    variant, why = _decide(fast, Wishes(require_psnr_db=60))
+    assert variant == "split"
+    assert why == "int8 is not used: 48.5 dB on held-out frames: want 60 or more"
+
+
+def test_a_run_without_the_twin_takes_an_earlier_one_away(
+    folder: Path, tmp_path: Path
+) -> None:
+    copy = tmp_path / "demo"
+    shutil.copytree(folder, copy)
+    assert main(["optimise", str(copy), "--exact", "--overwrite"]) == 0
+    manifest = _manifest(copy)
+    assert "int8" not in manifest["generator"]
+    assert INT8_FILE not in manifest["files"]
+    assert not (copy / INT8_FILE).exists()
+    assert lab.lipcast("inspect", copy).code == 0
+
+
+def test_a_failure_while_writing_leaves_the_old_package(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy = tmp_path / "demo"
+    shutil.copytree(folder, copy)
+    before = {path.name: path.read_bytes() for path in copy.glob("*.*")}
+    package = Package(copy)
+    package.drop([INT8_FILE])
+    package.add(IMAGE_FILE, b"new")
+    package.add(AUDIO_FILE, b"new")
+    write, left = Path.write_bytes, [1]
+
+    def full_disk(path: Path, data: bytes) -> int:
+        if not left:
+            raise OSError(28, "No space left on device")
+        left.pop()
+        return write(path, data)
+
+    monkeypatch.setattr(Path, "write_bytes", full_disk)
+    with pytest.raises(OSError, match="No space"):
+        package.save()
+    assert {path.name: path.read_bytes() for path in copy.glob("*.*")} == before
+    assert not list(copy.glob(".*"))
+
+
+def test_a_network_that_cannot_be_split_gets_a_twin_of_the_whole() -> None:
+    g = models.Graph()
+    loud = g.node("ReduceMean", "audio", axes=[1, 2, 3], keepdims=1)
+    both = g.node("Add", "input", loud)
+    g.node("Conv", both, g.constant(np.ones((3, 6, 1, 1)) / 6), output="output")
+    model = g.model(
+        {"input": ["N", 6, 160, 160], "audio": ["N", 32, 16, 16]},
+        {"output": ["N", 3, 160, 160]},
+    )
+    package = Package(DEMO)
+    feeds = Feeds.own(model, own_feeds(package, None), package.generator["mask"])
+    choice = choose(model, exact=False, feeds=feeds)
+    assert "the sound meets the picture at its first layer" in choice.unsplit
+    assert choice.parts is None
+    assert choice.int8 is not None
+    assert choice.int8.image is None
+    assert choice.int8.loss.psnr_db > 25
+    twin = session_of(choice.int8.twin.model)
+    assert [value.name for value in twin.get_inputs()] == ["input", "audio"]
+
+
+def _wav(path: Path, samples: np.ndarray, width: int = 2) -> Path:
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(width)
+        file.setframerate(16_000)
+        file.writeframes(samples.astype(np.int16 if width == 2 else np.uint8).tobytes())
+    return path
+
+
+NOISE = np.random.default_rng(2).normal(0, 3000, 48_000)
+SOUNDS = {
+    "short": (NOISE[:8000], 2, r"0\.50 s of sound: want 2 s or more"),
+    "silent": (np.zeros(48_000), 2, "silent: want speech"),
+    "8 bit": (np.abs(NOISE) % 256, 1, "8-bit samples: want a 16-bit WAV"),
+}
+
+
+@pytest.mark.parametrize("case", SOUNDS)
+def test_a_sound_that_cannot_calibrate_is_refused(case: str, tmp_path: Path) -> None:
+    samples, width, reason = SOUNDS[case]
+    sound = _wav(tmp_path / "a.wav", samples, width)
+    with pytest.raises(RefusedError, match=reason) as caught:
+        own_feeds(Package(DEMO), sound)
+    assert "\n" not in str(caught.value)
+
+
+def test_without_a_sound_the_parts_are_made_and_it_says_why_no_twin(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "demo"
+    shutil.copytree(DEMO, folder, ignore=shutil.ignore_patterns("*.wav"))
+    assert main(["optimise", str(folder)]) == 0
+    said = capsys.readouterr().out
+    assert "no twin in 8 bits: " in said
+    assert "--audio FILE.wav names the person's speech" in said
+    assert "int8" not in _manifest(folder)["generator"]
+    assert main(["optimise", str(folder), "--overwrite", "--require-psnr", "40"]) == 3
+    assert "no .wav in it to calibrate with" in capsys.readouterr().err
+    assert main(["optimise", str(folder), "--require-psnr", "0"]) == 2
+    assert "want more than 0 and at most 100 dB" in capsys.readouterr().err
