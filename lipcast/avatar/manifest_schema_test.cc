@@ -26,7 +26,7 @@ json Full() {
       {"image", "image.onnx"}, {"audio", "audio.onnx"}, {"source_sha256", std::string(64, 'a')}};
   manifest["generator"]["int8"] = {
       {"model", "int8.onnx"}, {"image", "image.onnx"}, {"source_sha256", std::string(64, 'a')}};
-  manifest["generator"]["variant"] = "int8";
+  manifest["generator"]["variant"] = "full";  // what needs no other key
   for (const char* name : {"boxes.json", "generator.onnx", "audio_encoder.onnx", "mask.png",
                            "image.onnx", "audio.onnx", "int8.onnx"}) {
     manifest["files"][name] = {{"sha256", std::string(64, 'a')}, {"bytes", 1}};
