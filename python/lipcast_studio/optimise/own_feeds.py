@@ -15,10 +15,10 @@ from typing import Any
 import cv2
 import numpy as np
 
-from lipcast_studio.demo.mel import FPS, RATE_HZ, contexts, windows
 from lipcast_studio.onnx_file import session
 from lipcast_studio.optimise.package import Package
 from lipcast_studio.optimise.split import RefusedError
+from lipcast_studio.training.mel import FPS, RATE_HZ, contexts, windows
 
 Array = np.ndarray[Any, Any]
 LONGEST_S = 60.0
