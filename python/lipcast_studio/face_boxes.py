@@ -38,7 +38,7 @@ def check_boxes(found: Iterable[Any], width: int, height: int, source: str, wher
     """
     result = Boxes(source=source)
     for i, box in enumerate(found):
-        reason = box if isinstance(box, str) else _fault(box, width, height)
+        reason = box if isinstance(box, str) else box_fault(box, width, height)
         if reason:
             result.reasons[i] = reason
         result.boxes.append(None if reason else (int(box[0]), int(box[1]), int(box[2]), int(box[3])))
@@ -47,7 +47,8 @@ def check_boxes(found: Iterable[Any], width: int, height: int, source: str, wher
     return result
 
 
-def _fault(box: Any, width: int, height: int) -> str:
+def box_fault(box: Any, width: int, height: int) -> str:
+    """Why that is no half-open box inside the picture; empty where it is one."""
     if box is None:
         return "no box"
     numbers = isinstance(box, list | tuple) and len(box) == 4 and all(isinstance(v, int | float) for v in box)

@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 
 from .errors import StudioError
+from .livetalking_folder import is_livetalking, read_livetalking
 from .new_package import claim, new_package, package_name
 from .package_files import encoded_audio, file_entries, unet_generator, write_boxes, write_manifest
 from .synctalk_folder import read_boxes, read_pictures
@@ -35,8 +36,12 @@ def import_synctalk(
     claim(output, overwrite)
     generator_from = checkpoint or find_generator(source)
     encoder_from = audio_encoder or find_audio_encoder(source)
-    pictures = read_pictures(source)
-    boxes = read_boxes(source, pictures)
+    livetalking = is_livetalking(source)
+    if livetalking:
+        pictures, boxes = read_livetalking(source)
+    else:
+        pictures = read_pictures(source)
+        boxes = read_boxes(source, pictures)
     say(f"pictures: {len(pictures.paths)} of {pictures.width}x{pictures.height}; boxes: {boxes.source}")
     if boxes.skipped:
         say(boxes.skipped)
@@ -67,7 +72,7 @@ def import_synctalk(
             "generator": unet_generator(inner_px, family),
             "audio": audio,
             "files": file_entries(part, ("boxes.json", "generator.onnx", "audio_encoder.onnx")),
-            "provenance": f"imported from the {NAMES[family]} folder {source.resolve().name}",
+            "provenance": f"imported from the {'LiveTalking' if livetalking else NAMES[family]} folder {source.resolve().name}",
             "licence": licence,
         }
         write_manifest(part, manifest)

@@ -35,10 +35,15 @@ def _numbered(folder: Path, endings: tuple[str, ...]) -> dict[int, Path]:
 
 
 def read_pictures(folder: Path) -> Pictures:
-    """full_body_img/N.jpg (or .png) without a gap, from 0 or 1, of one size."""
+    """The pictures of full_body_img/."""
     images = folder / _IMAGES
     if not images.is_dir():
         raise StudioError(f"{folder}: no {_IMAGES}/ in it; want a SyncTalk_2D folder")
+    return read_numbered(images)
+
+
+def read_numbered(images: Path) -> Pictures:
+    """N.jpg (or .png) without a gap, from 0 or 1, of one size."""
     found = _numbered(images, (".jpg", ".jpeg", ".png"))
     if not found:
         raise StudioError(f"{images}: no pictures 1.jpg, 2.jpg, ..")

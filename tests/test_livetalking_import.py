@@ -1,0 +1,147 @@
+"""LiveTalking folders (full_imgs, face_imgs, coords.pkl) as a source of frames and boxes."""
+
+from __future__ import annotations
+
+import json
+import os
+import pickle
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import lab
+import numpy as np
+import pytest
+from lipcast_studio.__main__ import main
+from lipcast_studio.errors import StudioError
+from lipcast_studio.livetalking_folder import read_livetalking
+from lipcast_studio.pickled_boxes import read_pickled_numbers
+from markers import avatars
+
+FRAMES = 6
+SIZE = (320, 240)
+
+
+def box(i: int) -> tuple[int, int, int, int]:
+    """x0, y0, x1, y1."""
+    return (60 + i, 40 + i, 200 + i, 210 + i)
+
+
+def as_wav2lip(i: int) -> tuple:
+    x0, y0, x1, y1 = box(i)
+    return (y0, y1, x0, x1)
+
+
+def as_ultralight(i: int) -> tuple:
+    return tuple(np.int64(v) for v in box(i))
+
+
+def make(folder: Path, rows: Callable[[int], tuple]) -> Path:
+    """The folder as LiveTalking writes it; rows: the coordinates of a frame in its order."""
+    for name in ("full_imgs", "face_imgs"):
+        (folder / name).mkdir(parents=True)
+    for i in range(FRAMES):
+        picture = avatars.draw_frame(i, SIZE, box=box(i), textured=True)
+        x0, y0, x1, y1 = box(i)
+        cv2.imwrite(str(folder / f"full_imgs/{i:08d}.png"), picture)
+        face = cv2.resize(picture[y0:y1, x0:x1], (96, 96))
+        cv2.imwrite(str(folder / f"face_imgs/{i:08d}.png"), face)
+    (folder / "coords.pkl").write_bytes(pickle.dumps([rows(i) for i in range(FRAMES)]))
+    return folder
+
+
+@pytest.mark.parametrize("rows", [as_wav2lip, as_ultralight])
+def test_frames_and_boxes_are_read_in_either_order(
+    rows: Callable[[int], tuple], tmp_path: Path
+) -> None:
+    """The faces beside them tell which order the numbers have."""
+    pictures, boxes = read_livetalking(make(tmp_path / "аватар", rows))
+    assert [p.name for p in pictures.paths] == [f"{i:08d}.png" for i in range(FRAMES)]
+    assert (pictures.first, pictures.width, pictures.height) == (0, *SIZE)
+    assert boxes.boxes == [box(i) for i in range(FRAMES)]
+
+
+@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
+def test_numbers_of_every_protocol_are_read_as_pickle_reads_them(
+    protocol: int, tmp_path: Path
+) -> None:
+    value = [(1, -2, 300, 70_000), [2**40, 0], (1, 2), (5,), ()]
+    (tmp_path / "c.pkl").write_bytes(pickle.dumps(value, protocol))
+    assert read_pickled_numbers(tmp_path / "c.pkl") == value
+
+
+@pytest.mark.parametrize("kind", ["<i4", "<i8", ">i4", "u1", "<u2"])
+def test_numpy_numbers_are_read(kind: str, tmp_path: Path) -> None:
+    value = [(np.array(v, kind)[()], np.array(v + 1, kind)[()]) for v in (3, 200)]
+    (tmp_path / "c.pkl").write_bytes(pickle.dumps(value, 4))
+    assert read_pickled_numbers(tmp_path / "c.pkl") == [(3, 4), (200, 201)]
+
+
+class Trap:
+    def __init__(self, path: str) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple:
+        return (os.mkdir, (self.path,))
+
+
+@pytest.mark.parametrize("protocol", [0, 2, 4])
+def test_code_in_coords_is_named_by_its_byte_and_never_runs(
+    protocol: int, tmp_path: Path
+) -> None:
+    path = tmp_path / "c.pkl"
+    path.write_bytes(pickle.dumps([Trap(str(tmp_path / "ran"))], protocol))
+    with pytest.raises(StudioError, match=r"c\.pkl: byte \d+: the name posix\.mkdir"):
+        read_pickled_numbers(path)
+    assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize("value", [[(1.5, 2)], {"a": 1}, {1, 2}, [np.zeros(4)]])
+def test_anything_else_is_refused_with_its_byte(value: object, tmp_path: Path) -> None:
+    path = tmp_path / "c.pkl"
+    path.write_bytes(pickle.dumps(value, 4))
+    with pytest.raises(StudioError, match=r"c\.pkl: byte \d+: "):
+        read_pickled_numbers(path)
+
+
+def test_every_cut_of_a_file_is_refused_in_one_line(tmp_path: Path) -> None:
+    data = pickle.dumps([as_ultralight(i) for i in range(2)], 4)
+    path = tmp_path / "c.pkl"
+    for length in range(len(data)):
+        path.write_bytes(data[:length])
+        with pytest.raises(StudioError, match="byte"):
+            read_pickled_numbers(path)
+
+
+@pytest.mark.parametrize(
+    ("rows", "said"),
+    [
+        ([as_wav2lip(0)], "1 boxes, want 6"),
+        ([(1, 2, 3)] * FRAMES, "box 0 is"),
+        ([(0, 20, 0, 30)] * FRAMES, "no known order"),
+    ],
+)
+def test_coordinates_that_do_not_fit_are_refused(
+    rows: list, said: str, tmp_path: Path
+) -> None:
+    folder = make(tmp_path / "a", as_wav2lip)
+    (folder / "coords.pkl").write_bytes(pickle.dumps(rows))
+    with pytest.raises(StudioError, match=said):
+        read_livetalking(folder)
+
+
+def test_the_folder_becomes_an_avatar_with_a_model_that_is_given(
+    tmp_path: Path,
+) -> None:
+    """With the demo's networks; the loader accepts it."""
+    folder = make(tmp_path / "a", as_ultralight)
+    for name in ("generator.onnx", "audio_encoder.onnx"):
+        shutil.copy(lab.ROOT / "avatars/demo" / name, tmp_path / name)
+    flags = ["--checkpoint", tmp_path / "generator.onnx"]
+    flags += ["--audio-encoder", tmp_path / "audio_encoder.onnx"]
+    out = tmp_path / "out"
+    assert main(["import", str(folder), "-o", str(out), *map(str, flags)]) == 0
+    boxes = json.loads((out / "boxes.json").read_text())["boxes"]
+    assert boxes == [list(box(i)) for i in range(FRAMES)]
+    assert lab.lipcast("inspect", out, "--json").report["frames"] == FRAMES
