@@ -6,6 +6,7 @@ import contextlib
 import io
 import json
 import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -166,3 +167,18 @@ def test_an_avatar_that_does_not_load_says_so_in_one_line(tmp_path: Path) -> Non
     code, report, said = verify(folder)
     assert (code, report) == (3, {})
     assert "generator.onnx" in said and len(said.splitlines()) == 1
+
+
+def test_info_adds_the_networks_to_what_inspect_says(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("LIPCAST_PYTHON", sys.executable)
+    report = lab.lipcast("avatar", "info", DEMO, "--json").report
+    said = lab.lipcast("inspect", DEMO, "--json").report
+    assert {key: report[key] for key in said} == said
+    generator = report["networks"]["generator.onnx"]
+    assert generator["inputs"]["audio"][1:] == [32, 16, 16]
+    assert generator["bytes"] == (DEMO / "generator.onnx").stat().st_size
+    run = lab.lipcast("avatar", "info", lab.ROOT / "tests", ok=False)
+    assert run.code == 3
+    lab.refused(run, "avatar.json: no such file")

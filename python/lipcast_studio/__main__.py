@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -68,6 +69,9 @@ def parser() -> argparse.ArgumentParser:
         "--require-psnr", type=_decibels, metavar="DB",
         help="draw in 8 bits if that is faster and held-out frames keep this PSNR",
     )  # fmt: skip
+    add = commands.add_parser("info", help="what an avatar holds: lipcast inspect, its networks, what was measured of them")
+    add.add_argument("folder", type=Path, metavar="DIR", help="folder of an avatar package")
+    add.add_argument("--json", action="store_true", help="print JSON")
     add = commands.add_parser("verify", help="does an avatar speak in time, close its mouth, show no seam?")
     add.add_argument("folder", type=Path, metavar="DIR", help="folder of an avatar package")
     add.add_argument("-o", "--output", type=Path, metavar="REPORT_DIR", help="folder for report.html, report.png, verify.json")
@@ -133,6 +137,12 @@ def _run(arguments: Sequence[str]) -> int:
 
         wishes = Wishes(exact=args.exact, overwrite=args.overwrite, audio=args.audio, require_psnr_db=args.require_psnr)
         print(optimise(args.folder, wishes))
+        return 0
+    if args.command == "info":
+        from .info import info, lines
+
+        report = info(args.folder)
+        print(json.dumps(report, indent=2, ensure_ascii=False) if args.json else "\n".join(lines(report)))
         return 0
     if args.command == "verify":
         from .verify.verify_package import verify
