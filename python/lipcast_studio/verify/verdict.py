@@ -77,7 +77,7 @@ def measures(layout: Layout, silence: Silence, spoken: Sequence[Spoken]) -> list
         about = "the widest the network draws in silence, in pixels between the lips at 160 px"
         found.append(Measure("silence closed", widest, "px", about, at_most=measure.CLOSED_AREA_PX))
     else:
-        about = "dark between the lips that the network draws in silence: 0 the least, 1 the most it draws in speech"
+        about = "dark between the lips in silence: 0 the least, 1 the most that is drawn in speech"
         found.append(Measure("silence closed", _silent_opening(silence, spoken, layout), "", about, at_most=0.4))
     about = "frames of silence that users see redrawn: they are the avatar's own"
     found.append(Measure("silence redrawn", silence.shown_generated, "frames", about, at_most=0))
@@ -85,7 +85,7 @@ def measures(layout: Layout, silence: Silence, spoken: Sequence[Spoken]) -> list
     about = "unrest from frame to frame that the network adds in silence"
     found.append(Measure("flicker", max(0.0, flicker), "levels", about, at_most=0.5))
     shown = float(np.percentile(np.concatenate([one.seam for one in spoken]), 95))
-    about = "step across the edge of the redrawn part, beyond that of the source picture; 95 of 100 frames are below"
+    about = "step at the redrawn part's edge beyond the source picture's; 95 of 100 frames are below"
     found.append(Measure("seam", max(0.0, shown), "levels", about, at_most=2.0))
     return found
 
