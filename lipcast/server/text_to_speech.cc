@@ -24,7 +24,8 @@ namespace {
 
 using SteadyClock = std::chrono::steady_clock;
 
-constexpr int kLookEveryMs = 20;  // for the wish to stop
+constexpr int kLookEveryMs = 20;                     // for the wish to stop
+constexpr std::chrono::milliseconds kToTidyUp{500};  // from SIGTERM to SIGKILL
 
 class Descriptor {
  public:
@@ -70,7 +71,8 @@ Result<Descriptor> TextFile(const std::string& text) {
   return file;
 }
 
-/// In a process group of its own, so that it can be killed with all that it started.
+/// In a process group of its own, so that it can be ended with all that it started. SIGTERM and
+/// SIGPIPE do to it what they do by default, whatever this process made of them.
 Result<pid_t> Spawn(const SayProgram& program, int in, int out) {
   std::vector<char*> argv;
   for (const std::string& word : program.argv) argv.push_back(const_cast<char*>(word.c_str()));
@@ -83,7 +85,14 @@ Result<pid_t> Spawn(const SayProgram& program, int in, int out) {
   posix_spawn_file_actions_adddup2(&files, out, 1);
   posix_spawn_file_actions_addopen(&files, 2, "/dev/null", O_WRONLY, 0);
   posix_spawn_file_actions_addclosefrom_np(&files, 3);
-  posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETPGROUP);
+  sigset_t signals;
+  sigemptyset(&signals);
+  posix_spawnattr_setsigmask(&attributes, &signals);
+  sigaddset(&signals, SIGTERM);
+  sigaddset(&signals, SIGPIPE);
+  posix_spawnattr_setsigdefault(&attributes, &signals);
+  posix_spawnattr_setflags(&attributes,
+                           POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
   pid_t child = 0;
   const int failed = posix_spawnp(&child, argv[0], &files, &attributes, argv.data(), environ);
   posix_spawn_file_actions_destroy(&files);
@@ -135,6 +144,24 @@ bool WaitUntil(SteadyClock::time_point end, pid_t child, const std::stop_token& 
   }
 }
 
+/// Ends the whole group: SIGTERM, so that it can remove its files, then SIGKILL to what is left of
+/// it. The child is reaped last: until then its number is nobody else's.
+void End(pid_t child) {
+  ::kill(-child, SIGTERM);
+  const auto limit = SteadyClock::now() + kToTidyUp;
+  siginfo_t ended{};
+  while (SteadyClock::now() < limit) {
+    const int failed =
+        ::waitid(P_PID, static_cast<id_t>(child), &ended, WEXITED | WNOHANG | WNOWAIT);
+    if (failed == 0 ? ended.si_pid == child : errno != EINTR) break;
+    ::poll(nullptr, 0, 1);
+  }
+  ::kill(-child, SIGKILL);
+  int state = 0;
+  while (::waitpid(child, &state, 0) < 0 && errno == EINTR) {
+  }
+}
+
 }  // namespace
 
 std::optional<SayProgram> SayProgramOf(const std::vector<std::string>& command) {
@@ -163,9 +190,7 @@ Result<std::string> Say(const SayProgram& program, const std::string& text, std:
   int state = 0;
   if (sound.ok() && !WaitUntil(end, child, stop, &state)) sound = Late(program, stop);
   if (!sound.ok()) {
-    ::kill(-child, SIGKILL);
-    while (::waitpid(child, &state, 0) < 0 && errno == EINTR) {
-    }
+    End(child);
     return sound.status();
   }
   if (!WIFEXITED(state) || WEXITSTATUS(state) != 0 || !sound->starts_with("RIFF")) {

@@ -3,6 +3,14 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <poll.h>
+#include <sys/wait.h>
+
+#include <cerrno>
+#include <csignal>
+#include <filesystem>
+#include <fstream>
+#include <functional>
 #include <future>
 
 #include "lipcast/server/refusal.h"
@@ -10,7 +18,42 @@
 namespace lipcast::server {
 namespace {
 
+namespace fs = std::filesystem;
 using testing::HasSubstr;
+
+bool WaitFor(const std::function<bool()>& holds) {
+  for (int i = 0; i < 10'000 && !holds(); ++i) ::poll(nullptr, 0, 1);
+  return holds();
+}
+
+pid_t NumberIn(const fs::path& file) {
+  pid_t number = 0;
+  std::ifstream(file) >> number;
+  return number;
+}
+
+/// Whether it has ended; one that init has yet to reap counts as ended.
+bool Gone(pid_t process) {
+  std::ifstream file("/proc/" + std::to_string(process) + "/stat");
+  std::string number, name, state;
+  file >> number >> name >> state;
+  return state.empty() || state == "Z" || state == "X";
+}
+
+/// Runs `script` until it has made the file `ready` in `folder`, then ends the server.
+Status EndedWhileItRuns(const fs::path& folder, const std::string& script) {
+  fs::remove_all(folder);
+  fs::create_directories(folder);
+  std::stop_source stop;
+  SayProgram program{{"sh", "-c", "cd '" + folder.string() + "'; " + script}};
+  program.limit = std::chrono::hours(1);
+  auto said = std::async(std::launch::async, [&] { return Say(program, "a", stop.get_token()); });
+  EXPECT_TRUE(WaitFor([&] { return fs::exists(folder / "ready"); }));
+  stop.request_stop();
+  return said.get().status();
+}
+
+const Status kShuttingDown(Code::kUnavailable, "the server is shutting down");
 
 SayProgram Shell(const std::string& script) { return {{"sh", "-c", script}}; }
 
@@ -59,6 +102,53 @@ TEST(TextToSpeech, AProgramThatRunsIsKilledWhenTheServerEnds) {
   begins.get_future().wait();
   stop.request_stop();
   EXPECT_EQ(said.get().status(), refusal::Draining());
+}
+
+TEST(TextToSpeech, AProgramThatRunsWhenTheServerEndsCanTidyUpFirst) {
+  const fs::path folder = fs::path(testing::TempDir()) / "say_tidies";
+  EXPECT_EQ(EndedWhileItRuns(folder,
+                             "trap 'mv begun tidied; exit 0' TERM; echo $$ > begun; "
+                             "sleep 100 & mkdir ready; wait"),
+            kShuttingDown);
+  EXPECT_TRUE(fs::exists(folder / "tidied"));
+  const pid_t child = NumberIn(folder / "tidied");
+  EXPECT_EQ(::waitpid(child, nullptr, WNOHANG), -1);  // reaped: no zombie
+  EXPECT_EQ(errno, ECHILD);
+}
+
+TEST(TextToSpeech, WhatIgnoresTheWishToEndIsKilledWithItsGroup) {
+  const fs::path folder = fs::path(testing::TempDir()) / "say_ignores";
+  EXPECT_EQ(EndedWhileItRuns(folder,
+                             "trap '' TERM; echo $$ > first; "
+                             "sh -c 'echo $$ > second; mkdir ready; while :; do sleep 1; done' & "
+                             "while :; do sleep 1; done"),
+            kShuttingDown);
+  for (const char* name : {"first", "second"}) {
+    const pid_t process = NumberIn(folder / name);
+    ASSERT_GT(process, 0) << name;
+    EXPECT_TRUE(WaitFor([&] { return Gone(process); })) << name;
+  }
+  EXPECT_EQ(::waitpid(NumberIn(folder / "first"), nullptr, WNOHANG), -1);
+  EXPECT_EQ(errno, ECHILD);
+}
+
+TEST(TextToSpeech, WhatItStartedEndsWithAProgramThatTidiesUpAndLeavesItBehind) {
+  const fs::path folder = fs::path(testing::TempDir()) / "say_leaves";
+  EXPECT_EQ(EndedWhileItRuns(folder,
+                             "trap 'exit 0' TERM; "
+                             "sh -c 'trap \"\" TERM; echo $$ > second; mkdir ready; "
+                             "while :; do sleep 1; done' & wait"),
+            kShuttingDown);
+  const pid_t process = NumberIn(folder / "second");
+  ASSERT_GT(process, 0);
+  EXPECT_TRUE(WaitFor([&] { return Gone(process); }));
+}
+
+TEST(TextToSpeech, AProgramIsToldOfAClosedPipeThoughTheServerIgnoresIt) {
+  const auto before = std::signal(SIGPIPE, SIG_IGN);
+  const auto sound = Say(Shell("printf RIFF; kill -PIPE $$; printf more"), "a");
+  std::signal(SIGPIPE, before);
+  EXPECT_EQ(sound.status().code(), Code::kUnavailable);
 }
 
 TEST(TextToSpeech, ATextWithoutWordsOrWithoutEndIsRefused) {
