@@ -201,6 +201,63 @@ def test_two_signals_at_once_drain_and_a_later_one_ends_at_once(wire):
         assert "ended at once" in server.process.stderr.read()
 
 
+def insist(process, number):
+    """Signals until the process has ended: from the second one half a second on it must."""
+
+    def ended():
+        if process.poll() is None:
+            process.send_signal(number)
+        return process.poll() is not None
+
+    return wait_until(ended)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_later_signal_ends_a_start_that_hangs(tmp_path, number):
+    """A configuration that nobody writes stands for whatever may hold a start."""
+    pipe = tmp_path / "lipcast.yaml"
+    os.mkfifo(pipe)
+    process = subprocess.Popen(
+        [lab.BINARY, "serve", "--config", pipe], stderr=subprocess.PIPE, text=True
+    )
+    writer = []
+
+    def reads():
+        try:
+            writer.append(os.open(pipe, os.O_WRONLY | os.O_NONBLOCK))
+        except OSError:  # nobody has opened it yet
+            return False
+        return True
+
+    try:
+        assert wait_until(reads, 30)  # so its handlers stand
+        assert insist(process, number)
+        assert process.returncode == 130
+        assert "ended at once" in process.stderr.read()
+    finally:
+        process.kill()
+        process.communicate()
+        for one in writer:
+            os.close(one)
+
+
+def test_a_hundred_signals_in_half_a_second_are_one_wish_and_lose_no_session(wire):
+    """They interrupt each other's handler and every system call, and the drain goes on."""
+    messages, services = wire
+    audio, rate = pcm()
+    with serving() as server:
+        stub = services.SpeechStub(server.channel)
+        call = stub.Speak(requests_of(wire, audio[: rate * 2], rate, 3200), timeout=60)
+        assert next(call).WhichOneof("event") == "opened"
+        until = time.monotonic() + 0.2
+        for i in range(100):
+            if time.monotonic() > until:
+                break
+            server.process.send_signal((signal.SIGTERM, signal.SIGINT)[i % 2])
+        assert any(r.WhichOneof("event") == "finished" for r in call)
+        assert server.process.wait(timeout=30) == 0
+
+
 def test_a_client_that_is_killed_and_garbage_on_both_ports_harm_nobody(server, wire):
     for port in (server.grpc_port, server.http_port):
         for junk in (
