@@ -201,6 +201,31 @@ def test_two_signals_at_once_drain_and_a_later_one_ends_at_once(wire):
         assert "ended at once" in server.process.stderr.read()
 
 
+def test_a_picture_that_no_message_holds_is_refused_with_its_size_and_the_limit(wire):
+    """Encoded sizes are known once there is a picture; the call must not break without a word."""
+    messages, services = wire
+    audio, rate = pcm()
+    audio = audio[: rate * 2]
+    with serving("--set", "limits.message_bytes=65536") as server:
+        for name in ("PNG", "RGBA"):
+            kind = getattr(messages, f"PICTURE_FORMAT_{name}")
+            requests = requests_of(
+                wire, audio, rate, 3200, video=messages.VideoFormat(format=kind)
+            )
+            with pytest.raises(grpc.RpcError) as refused:
+                list(services.SpeechStub(server.channel).Speak(requests, timeout=60))
+            assert refused.value.code() == grpc.StatusCode.INVALID_ARGUMENT, name
+            assert re.search(
+                r"video = \d+x\d+ as (PNG|raw pixels): a picture has \d+ bytes, "
+                r"want at most \d+ in a message of limits.message_bytes",
+                refused.value.details(),
+            )
+        fits = requests_of(
+            wire, audio, rate, 3200, video=messages.VideoFormat(width=64, height=64)
+        )
+        assert frames_of(speak(server, wire, fits))
+
+
 def insist(process, number):
     """Signals until the process has ended: from the second one half a second on it must."""
 

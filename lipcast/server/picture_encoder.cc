@@ -46,6 +46,32 @@ std::string RgbaPixels(const PictureView& bgr) {
   return rgba;
 }
 
+const char* CodecName(PictureCodec codec) {
+  switch (codec) {
+    case PictureCodec::kJpeg:
+      return "JPEG";
+    case PictureCodec::kPng:
+      return "PNG";
+    case PictureCodec::kRgba:
+    case PictureCodec::kBgr:
+    case PictureCodec::kI420:
+      return "raw pixels";
+    case PictureCodec::kH264AnnexB:
+    case PictureCodec::kH264Avcc:
+      break;
+  }
+  return "H.264";
+}
+
+Status CheckSize(const PictureEncoderOptions& options, int width, int height, int64_t bytes) {
+  if (options.max_bytes <= 0 || bytes <= options.max_bytes) return {};
+  return Status(Code::kInvalidArgument,
+                "video = " + std::to_string(width) + "x" + std::to_string(height) + " as " +
+                    CodecName(options.codec) + ": a picture has " + std::to_string(bytes) +
+                    " bytes, want at most " + std::to_string(options.max_bytes) +
+                    " in a message of limits.message_bytes");
+}
+
 }  // namespace
 
 PixelFormat PixelsFor(PictureCodec codec) {
@@ -69,14 +95,7 @@ Result<PictureEncoder> PictureEncoder::Create(const PictureEncoderOptions& optio
     return Status(Code::kInvalidArgument,
                   "jpeg_quality = " + std::to_string(options.jpeg_quality) + ": want 1..100");
   }
-  const int64_t bytes = RawBytes(options.codec, width, height);
-  if (options.max_bytes > 0 && bytes > options.max_bytes) {
-    return Status(Code::kInvalidArgument,
-                  "video = " + std::to_string(width) + "x" + std::to_string(height) +
-                      " raw pixels: a picture has " + std::to_string(bytes) +
-                      " bytes, want at most " + std::to_string(options.max_bytes) +
-                      " in a message of limits.message_bytes");
-  }
+  LC_RETURN_IF_ERROR(CheckSize(options, width, height, RawBytes(options.codec, width, height)));
   PictureEncoder encoder(options, width, height);
   if (options.codec == PictureCodec::kH264AnnexB || options.codec == PictureCodec::kH264Avcc) {
     media::H264Options h264;
@@ -101,6 +120,12 @@ std::optional<std::string> PictureEncoder::note() const {
 }
 
 Status PictureEncoder::Encode(const PictureView& picture, bool* key_frame, std::string* out) const {
+  LC_RETURN_IF_ERROR(EncodeAnySize(picture, key_frame, out));
+  return CheckSize(options_, width(), height(), static_cast<int64_t>(out->size()));
+}
+
+Status PictureEncoder::EncodeAnySize(const PictureView& picture, bool* key_frame,
+                                     std::string* out) const {
   switch (options_.codec) {
     case PictureCodec::kH264AnnexB:
     case PictureCodec::kH264Avcc: {

@@ -22,7 +22,7 @@ struct PictureEncoderOptions {
   PictureCodec codec = PictureCodec::kJpeg;
   int jpeg_quality = 75;  ///< 1..100
   int bitrate_kbps = 0;   ///< of H.264: 50..100000; 0: constant quality
-  int64_t max_bytes = 0;  ///< of a picture of raw pixels; 0: any size
+  int64_t max_bytes = 0;  ///< of a picture; raw pixels are refused by Create; 0: any size
 };
 
 /// A stream's pictures as its client wants them.
@@ -37,6 +37,7 @@ class PictureEncoder {
   /// encoded must reach the client.
   bool in_order() const { return h264_ != nullptr; }
   /// `*key_frame`: as wanted; then whether it is one, which decodes by itself.
+  /// kInvalidArgument: more than max_bytes; it names both.
   Status Encode(const PictureView& picture, bool* key_frame, std::string* out) const;
 
   int width() const { return h264_ ? h264_->width() : width_; }  ///< of what decodes
@@ -45,6 +46,7 @@ class PictureEncoder {
   std::optional<std::string> note() const;        ///< for people, where the size had to change
 
  private:
+  Status EncodeAnySize(const PictureView& picture, bool* key_frame, std::string* out) const;
   PictureEncoder(const PictureEncoderOptions& options, int width, int height)
       : options_(options), width_(width), height_(height) {}
 

@@ -27,10 +27,11 @@ StreamClass ClassOf(const AvatarRegistry::Lease& lease, uint64_t version,
           fps.den};
 }
 
-/// What a raw picture may have so that it fits into a message with its sound; 0: any size.
+/// What a picture may have so that it fits into a message with its sound; 0: any size, as where the
+/// client gets no messages.
 int64_t MaxPictureBytes(int64_t message_bytes, const AvatarRegistry::Lease& lease,
                         const StreamOptions& options) {
-  if (message_bytes == 0) return 0;
+  if (message_bytes == 0 || options.interface == "http") return 0;
   const audio::AudioFormat& format = options.session.format;
   const double fps = options.session.fps.value_or(lease.avatar()->avatar->manifest().fps).value();
   const double sound =

@@ -282,6 +282,7 @@ void SpeechStream::MakePicture(const pipeline::Frame& frame, TimePoint due, Out&
   const TimePoint end = place_.clock->Now();
   (live_ ? live_->times() : session_->times()).Add(Stage::kEncode, end - start);
   record_->Encoded(status, due);
+  if (status.code() == Code::kInvalidArgument) Cancel(status);  // no message holds it
   const std::lock_guard lock(mu_);
   out.drawn_bytes = 0;
   if (status.ok()) {
