@@ -30,7 +30,7 @@ class SpeechHost {
     std::chrono::seconds limit{0}, idle_limit{0};  ///< of every stream, see StreamOptions
     FrameTrace* trace = nullptr;                   ///< null: none
     int file_streams = 0;                          ///< open at file pace; 0: any number
-    int64_t message_bytes = 0;  ///< of a frame with its sound; 0: any size
+    int64_t message_bytes = 0;                     ///< of a frame with its sound; 0: any size
   };
 
   explicit SpeechHost(const Parts& parts);

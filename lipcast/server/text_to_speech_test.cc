@@ -53,7 +53,7 @@ Status EndedWhileItRuns(const fs::path& folder, const std::string& script) {
   return said.get().status();
 }
 
-const Status kShuttingDown(Code::kUnavailable, "the server is shutting down");
+const Status kShuttingDown = refusal::Draining();
 
 SayProgram Shell(const std::string& script) { return {{"sh", "-c", script}}; }
 
