@@ -17,7 +17,7 @@ from lipcast_studio.__main__ import main
 from lipcast_studio.errors import StudioError
 from lipcast_studio.livetalking_folder import read_livetalking
 from lipcast_studio.pickled_boxes import read_pickled_numbers
-from markers import avatars
+from markers import avatars, models
 
 FRAMES = 6
 SIZE = (320, 240)
@@ -145,3 +145,19 @@ def test_the_folder_becomes_an_avatar_with_a_model_that_is_given(
     boxes = json.loads((out / "boxes.json").read_text())["boxes"]
     assert boxes == [list(box(i)) for i in range(FRAMES)]
     assert lab.lipcast("inspect", out, "--json").report["frames"] == FRAMES
+
+
+def test_the_folder_is_the_video_of_a_wav2lip_network(tmp_path: Path) -> None:
+    folder = make(tmp_path / "a", as_wav2lip)
+    network = tmp_path / "wav2lip.onnx"
+    model = models.generator("random", inner_px=96, sound=(1, 80, 16))
+    network.write_bytes(model.SerializeToString())
+    out = tmp_path / "out"
+    flags = ["import", str(network), "--video", str(folder), "-o", str(out)]
+    assert main([*flags, "--box", "1,2,3,4"]) == 2  # coords.pkl has them
+    assert main(flags) == 0
+    assert json.loads((out / "boxes.json").read_text())["boxes"] == [
+        list(box(i)) for i in range(FRAMES)
+    ]
+    report = lab.lipcast("inspect", out, "--json").report
+    assert report["frames"] == FRAMES and report["family"] == "wav2lip"

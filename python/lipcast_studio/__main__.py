@@ -26,7 +26,9 @@ def parser() -> argparse.ArgumentParser:
     add.add_argument("-o", "--output", type=Path, required=True, metavar="DIR")
     add.add_argument("--checkpoint", type=Path, metavar="FILE", help="U-Net, .pth or .onnx; else looked for in SOURCE")
     add.add_argument("--audio-encoder", type=Path, metavar="FILE", help="ave encoder, HuBERT or WeNet; else looked for in SOURCE")
-    add.add_argument("--video", type=Path, metavar="FILE", help="Wav2Lip: the person, a video or one picture")
+    add.add_argument(
+        "--video", type=Path, metavar="FILE", help="Wav2Lip: the person, a video, one picture or a LiveTalking folder"
+    )
     add.add_argument("--box", metavar="X,Y,W,H", help="Wav2Lip: the face, forehead to just below the chin, in every frame")
     add.add_argument("--boxes", type=Path, metavar="FILE.json", help="Wav2Lip: its boxes, as an avatar's boxes.json")
     add.add_argument("--name", help="the avatar's name; else the name of DIR")

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 from .errors import StudioError
 from .livetalking_folder import is_livetalking, read_livetalking
 from .new_package import claim, new_package, package_name
 from .package_files import encoded_audio, file_entries, unet_generator, write_boxes, write_manifest
-from .synctalk_folder import read_boxes, read_pictures
+from .synctalk_folder import copy_pictures, read_boxes, read_pictures
 from .synctalk_models import Say, find_audio_encoder, find_generator, write_audio_encoder, write_generator
 
 NAMES = {"synctalk": "SyncTalk_2D", "ultralight": "Ultralight"}
@@ -48,9 +47,6 @@ def import_synctalk(
     with new_package(output) as part:
         inner_px, kind = write_generator(generator_from, part / "generator.onnx", say)
         write_audio_encoder(encoder_from, part / "audio_encoder.onnx", kind, say)
-        (part / "frames").mkdir()
-        for path in pictures.paths:
-            shutil.copyfile(path, part / "frames" / f"{int(path.stem)}{path.suffix.lower()}")
         write_boxes(part, boxes.boxes)
         family = "synctalk" if kind == "ave" else "ultralight"
         audio = encoded_audio(kind)
@@ -63,11 +59,7 @@ def import_synctalk(
             "width": pictures.width,
             "height": pictures.height,
             "order": "bounce",
-            "frames": {
-                "kind": "images",
-                "path": f"frames/%d{pictures.paths[0].suffix.lower()}",
-                "first": pictures.first,
-            },
+            "frames": copy_pictures(pictures, part),
             "boxes": "boxes.json",
             "generator": unet_generator(inner_px, family),
             "audio": audio,

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
+from fractions import Fraction
 from pathlib import Path
 
 from .errors import EXIT_USAGE, StudioError
-from .face_boxes import check_boxes, parse_box, read_box_file
+from .face_boxes import Boxes, check_boxes, parse_box, read_box_file
+from .livetalking_folder import is_livetalking, read_livetalking
 from .new_package import claim, new_package, package_name
 from .onnx_file import wav2lip_inner_px
 from .package_files import file_entries, mel_audio, wav2lip_generator, write_boxes, write_manifest
-from .video_frames import write_frames
+from .synctalk_folder import copy_pictures
+from .video_frames import Frames, write_frames
 
 Say = Callable[[str], None]
 
@@ -42,6 +45,13 @@ def write_generator(source: Path, target: Path, say: Say) -> int:
     return 96
 
 
+def _take_folder(folder: Path, part: Path) -> tuple[Frames, Boxes]:
+    """LiveTalking's frames have no rate of their own: they are shown at the 25 it plays them at."""
+    pictures, boxes = read_livetalking(folder)
+    copied = copy_pictures(pictures, part)
+    return Frames(len(pictures.paths), pictures.width, pictures.height, Fraction(25), copied, ()), boxes
+
+
 def import_wav2lip(
     source: Path,
     video: Path,
@@ -54,18 +64,27 @@ def import_wav2lip(
     licence: str = "",
     overwrite: bool = False,
 ) -> None:
-    """Writes the package beside `output` and moves it there when it is whole. StudioError says what does not fit."""
-    if (box is None) == (boxes is None):
+    """`video`: a video, one picture, or a LiveTalking folder, which brings its boxes.
+
+    Writes the package beside `output` and moves it there when it is whole. StudioError says what does not fit.
+    """
+    livetalking = is_livetalking(video)
+    if livetalking and (box or boxes):
+        raise StudioError(f"{video}: its coords.pkl has the boxes; want neither --box nor --boxes", EXIT_USAGE)
+    if not livetalking and (box is None) == (boxes is None):
         raise StudioError(f"{video}: where is the face? Give {_WANT_BOXES}", EXIT_USAGE)
     same = parse_box(box) if box is not None else None
     name = package_name(name, output)
     claim(output, overwrite)
     with new_package(output) as part:
         inner_px = write_generator(source, part / "generator.onnx", say)
-        frames = write_frames(video, part)
-        found = read_box_file(boxes, frames.count) if boxes else [same] * frames.count
-        given = str(boxes) if boxes else f"--box {box}"
-        faces = check_boxes(found, frames.width, frames.height, given, boxes or video)
+        if livetalking:
+            frames, faces = _take_folder(video, part)
+        else:
+            frames = write_frames(video, part)
+            found = read_box_file(boxes, frames.count) if boxes else [same] * frames.count
+            given = str(boxes) if boxes else f"--box {box}"
+            faces = check_boxes(found, frames.width, frames.height, given, boxes or video)
         say(f"frames: {frames.count} of {frames.width}x{frames.height}, {frames.fps} a second; boxes: {faces.source}")
         if faces.skipped:
             say(faces.skipped)

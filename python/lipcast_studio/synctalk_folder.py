@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,15 @@ class Pictures:
 def _numbered(folder: Path, endings: tuple[str, ...]) -> dict[int, Path]:
     paths = (p for p in folder.iterdir() if p.suffix.lower() in endings and p.stem.isdecimal())
     return {int(p.stem): p for p in paths}
+
+
+def copy_pictures(pictures: Pictures, package: Path) -> dict[str, Any]:
+    """Copies them byte for byte into frames/ of a package; what its manifest says of them."""
+    (package / "frames").mkdir()
+    for path in pictures.paths:
+        shutil.copyfile(path, package / "frames" / f"{int(path.stem)}{path.suffix.lower()}")
+    ending = pictures.paths[0].suffix.lower()
+    return {"kind": "images", "path": f"frames/%d{ending}", "first": pictures.first}
 
 
 def read_pictures(folder: Path) -> Pictures:
