@@ -159,13 +159,13 @@ class Page:
 
 
 @contextlib.contextmanager
-def chromium(folder):
+def chromium(folder, *options):
     """The port of a browser of its own."""
     binary = shutil.which("chromium")
     if not binary:
         pytest.fail("chromium: not found; tools/setup test installs it")
     process = subprocess.Popen(
-        [binary, *OPTIONS, f"--user-data-dir={folder}", "about:blank"],
+        [binary, *OPTIONS, *options, f"--user-data-dir={folder}", "about:blank"],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
