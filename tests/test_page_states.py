@@ -308,7 +308,7 @@ def test_the_keyboard_reaches_everything_in_the_order_it_is_seen(browser, served
         page.run("document.getElementById('programs').open = true")
         wanted = page.run(
             """[...document.querySelectorAll("button, input, summary, a[href], select, [tabindex='0']")]
-              .filter((one) => !one.disabled && one.checkVisibility()).map((one) => one.id || `of ${one.parentElement.id}`)"""
+              .filter((one) => !one.disabled && one.checkVisibility()).map((one) => one.id || one.ariaLabel || `of ${one.parentElement.id}`)"""
         )
         reached, tops = [], []
         page.run("document.activeElement.blur()")
@@ -318,7 +318,7 @@ def test_the_keyboard_reaches_everything_in_the_order_it_is_seen(browser, served
               const one = document.activeElement;
               if (one === document.body) return ["", 0, true];
               const ring = one.matches(".unseen") ? one.labels[0] : one;
-              return [one.id || `of ${one.parentElement.id}`, ring.getBoundingClientRect().top + scrollY,
+              return [one.id || one.ariaLabel || `of ${one.parentElement.id}`, ring.getBoundingClientRect().top + scrollY,
                       getComputedStyle(ring).outlineStyle !== "none"];
             })()""")
             if not name or name in reached:
