@@ -6,6 +6,8 @@
 #include <latch>
 #include <stdexcept>
 
+#include "lipcast/server/refusal.h"
+
 namespace lipcast::server {
 namespace {
 
@@ -73,11 +75,15 @@ TEST(FailureAnswer, IsJsonWithTheCodeOfTheStatus) {
   EXPECT_EQ(answer.code, 404);
   EXPECT_EQ(answer.type, "application/json");
   EXPECT_EQ(answer.body,
-            "{\"code\":\"NOT_FOUND\",\"message\":\"avatar 'a\\\"\xEF\xBF\xBD': none\"}\n");
+            "{\"code\":\"NOT_FOUND\",\"message\":\"avatar 'a\\\"\xEF\xBF\xBD': none\","
+            "\"reason\":\"NOT_FOUND\"}\n");
   EXPECT_THAT(FailureAnswer(Status(Code::kUnauthenticated, "")).headers,
               ElementsAre(Pair("WWW-Authenticate", "Bearer")));
-  EXPECT_THAT(FailureAnswer(Status(Code::kResourceExhausted, "")).headers,
-              ElementsAre(Pair("Retry-After", testing::MatchesRegex("[1-5]"))));
+  const HttpAnswer full = FailureAnswer(refusal::Exhausted(refusal::kHeadroom, ""));
+  EXPECT_THAT(full.headers, ElementsAre(Pair("Retry-After", testing::MatchesRegex("[1-5]"))));
+  EXPECT_THAT(full.body, testing::HasSubstr("\"reason\":\"HEADROOM\""));
+  EXPECT_THAT(FailureAnswer(refusal::Exhausted(refusal::kSize, "")).headers, ElementsAre())
+      << "no waiting makes it smaller";
   EXPECT_EQ(FailureAnswer(Status(Code::kInvalidArgument, ""), 413).code, 413);
 }
 
