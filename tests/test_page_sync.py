@@ -235,6 +235,22 @@ def test_picture_and_sound_stay_within_one_frame(marked, tmp_path):
         watch.mark()
         assert in_time(watch.judge("with half a second of sound waiting", 8))
 
+        # Stop: the first idle picture does not wait behind that sound, nor behind repeats without one.
+        page.run("""{
+          const { player } = avatar;
+          player.addEventListener("picture", ({ detail: { frame, drawn } }) => {
+            if (!drawn || frame.speaking || globalThis.stillAhead !== undefined) return;
+            globalThis.stillAhead = frame.index / player.fps - player.now();
+            globalThis.stillMs = performance.now() - globalThis.stopAt;
+          });
+        }""")
+        page.run("globalThis.stopAt = performance.now(), avatar.stop()")
+        assert page.wait("globalThis.stillAhead !== undefined")
+        print(f"\nStop to the first idle picture: {page.run('stillMs'):.0f} ms", end="")
+        assert page.run("stillAhead") > 0.15  # s before its own time
+        page.choose("#file", sound)
+        watch.heard(2)
+
         # The ruler itself: pictures that are shown 60 ms late are found to be.
         page.run(
             "{ const { player } = avatar, now = player.now.bind(player); player.now = () => now() - 0.06; }"

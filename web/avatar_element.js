@@ -136,7 +136,7 @@ export class LipcastAvatar extends HTMLElement {
       times.speakMs = now - this.spoke.at;
       this.spoke = null;
     }
-    if (!frame.speaking && this.stopped) {
+    if (drawn && !frame.speaking && this.stopped) {
       times.stopMs = now - this.stopped;
       this.stopped = 0;
     }

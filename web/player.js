@@ -138,13 +138,15 @@ export class Player extends EventTarget {
     }
     const shown = { frame, image };
     const old = this.cut && frame.utterance && frame.utterance <= this.cut;
-    if (old) {
+    if (old || (this.cut && !image)) {
       image?.close();
-    } else if (this.fresh || this.cut) { // after a cut it is silent, so it need not wait for its time
+    } else if (this.fresh || (this.cut && !frame.utterance)) {
+      // After a cut it is silent, so until the mouth is still pictures need not wait for their time.
       this.fresh = false;
-      this.cut = 0;
+      if (!frame.speaking) this.cut = 0;
       this.draw(shown);
     } else {
+      this.cut = 0;
       this.queue.push(shown);
     }
     this.decode();
