@@ -175,6 +175,16 @@ def test_ready_and_its_figures_from_a_phone_to_4k(browser, served):
         assert page.console == []
 
 
+def test_the_operators_view_is_accessible(browser, served):
+    """Its layout: test_page_status; tables wider than a phone scroll in their own frame."""
+    with at(browser, served, path="/status") as page:
+        assert page.wait("document.querySelector('#avatars tbody tr') !== null")
+        for scheme in ("light", "dark"):
+            page.look(1280, 860, scheme)
+            accessible(page, ("status", scheme))
+        assert page.console == []
+
+
 def test_speaking_and_listening(browser, served):
     with at(browser, served) as page:
         assert page.wait(READY), page.run(NOTICE)
