@@ -199,7 +199,7 @@ std::vector<ConfigKey> MakeKeys() {
                 "what old clients get; raw is BGR"),
       ListKey("say.command", &C::say_command,
               "a program that speaks text, with its arguments: text in, WAV out; auto: "
-              "espeak-ng if there; none: off"),
+              "espeak-ng if there; an empty list: off"),
       Reloads(ChoiceKey("log.level", &C::log_level, {"debug", "info", "warning", "error"},
                         "what is below is not written")),
       ChoiceKey("log.format", &C::log_format, {"text", "json"}, "one line an event"),
