@@ -6,7 +6,7 @@ import hashlib
 import importlib
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -20,6 +20,7 @@ import lab  # noqa: E402
 from markers import avatars  # noqa: E402
 
 from tests import served  # noqa: E402
+from tests.browser import Page, chromium  # noqa: E402
 
 SENTENCE = (
     "The quick brown fox jumps over the lazy dog, and maybe, my mother bakes bread."
@@ -132,3 +133,25 @@ def rendered(tmp_path_factory):
     jpegs = served.rendered_jpegs(folder, "-", "--rate", rate, stdin=audio)
     hashes = [hashlib.sha256(jpeg).hexdigest() for jpeg in jpegs]
     return audio, rate, hashes
+
+
+# The page's tests: a browser and a server for each file, a tab for each test.
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
+    with chromium(tmp_path_factory.mktemp("browser")) as port:
+        yield port
+
+
+@pytest.fixture(scope="module", name="served")
+def demo_server() -> Iterator[served.Served]:
+    with served.serving() as server:
+        yield server
+
+
+@pytest.fixture
+def page(browser: int) -> Iterator[Page]:
+    tab = Page(browser)
+    yield tab
+    tab.close()

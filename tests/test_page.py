@@ -5,7 +5,7 @@ import subprocess
 
 import pytest
 
-from tests.browser import Page, chromium
+from tests.browser import Page
 from tests.served import SPEECH, serving, wait_until
 
 FIGURES = "document.getElementById('avatar').figures"
@@ -13,18 +13,6 @@ READY = "document.getElementById('status')?.dataset.state === 'idle' && avatar.f
 SPEAKING = "document.getElementById('avatar').speaking"
 NOTICE = "document.querySelector('#notice:not([hidden])')?.innerText ?? ''"
 HINT = "document.getElementById('hint').textContent"
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory):
-    with chromium(tmp_path_factory.mktemp("browser")) as port:
-        yield port
-
-
-@pytest.fixture(scope="module")
-def served():
-    with serving() as server:
-        yield server
 
 
 @contextlib.contextmanager

@@ -10,32 +10,12 @@ from urllib.parse import quote
 import pytest
 
 from tests import lab
-from tests.browser import Page, chromium
 from tests.served import SPEECH, serving, wait_until
 
 READY = "document.getElementById('status')?.dataset.state === 'idle' && avatar.figures.shown > 0"
 SPEAKING = "document.getElementById('avatar').speaking"
 HINT = "document.getElementById('hint').textContent"
 NOTICE = "document.querySelector('#notice:not([hidden])')?.innerText ?? ''"
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory):
-    with chromium(tmp_path_factory.mktemp("browser")) as port:
-        yield port
-
-
-@pytest.fixture(scope="module")
-def served():
-    with serving() as server:
-        yield server
-
-
-@pytest.fixture
-def page(browser):
-    tab = Page(browser)
-    yield tab
-    tab.close()
 
 
 def go(page, server, query):

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests import lab
-from tests.browser import Page, chromium
+from tests.browser import Page
 from tests.served import SPEECH, TOKEN, serving, token_file
 from tests.test_page import HINT, NOTICE, READY, SPEAKING
 
@@ -59,18 +59,6 @@ LAYOUT = """(() => {
   if (shown(notice) && notice.scrollHeight > notice.clientHeight + 1) faults.push("the notice is cut off");
   return faults;
 })()"""
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory):
-    with chromium(tmp_path_factory.mktemp("browser")) as port:
-        yield port
-
-
-@pytest.fixture(scope="module")
-def served():
-    with serving() as server:
-        yield server
 
 
 @pytest.fixture(scope="module", autouse=True)

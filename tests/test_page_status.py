@@ -8,32 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.browser import Page, chromium
 from tests.served import serving, token_file, wait_until
 
 READY = "document.getElementById('status')?.dataset.state === 'idle'"
 TEXT = "document.querySelector('main')?.innerText ?? ''"
 SHOTS = os.environ.get("LIPCAST_PAGE_SHOTS")
 TOKEN = "0123456789abcdef0123456789abcdef"
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory):
-    with chromium(tmp_path_factory.mktemp("browser")) as port:
-        yield port
-
-
-@pytest.fixture(scope="module")
-def served():
-    with serving() as server:
-        yield server
-
-
-@pytest.fixture
-def page(browser):
-    tab = Page(browser)
-    yield tab
-    tab.close()
 
 
 def go(page, server):
