@@ -19,6 +19,7 @@
 #include "lipcast/cli/interrupt.h"
 #include "lipcast/cli/workplace.h"
 #include "lipcast/media/encoder_info.h"
+#include "lipcast/server/http_target.h"
 #include "lipcast/server/secrets.h"
 #include "lipcast/server/server.h"
 #include "lipcast/server/server_config.h"
@@ -137,11 +138,9 @@ void Reload(const server::ConfigSources& sources, server::Server& server,
 /// too.
 std::string DemoUrl(const server::ServerConfig& config, int port) {
   const bool any = config.host == "0.0.0.0" || config.host == "::";
-  const std::string host = any                                          ? "localhost"
-                           : config.host.find(':') != std::string::npos ? "[" + config.host + "]"
-                                                                        : config.host;
   return fmt::format("{}://{}:{}/?say=Good%20morning%2C%20and%20welcome%20to%20lipcast.",
-                     config.tls_certificate.empty() ? "http" : "https", host, port);
+                     config.tls_certificate.empty() ? "http" : "https",
+                     any ? "localhost" : server::HostInAddress(config.host), port);
 }
 
 int Serve(const ServeArgs& args) {

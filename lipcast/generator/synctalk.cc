@@ -3,10 +3,7 @@
 //   encoder    [N,1,80,16] -> [N,512]
 //   generator  picture [N,6,S,S] and audio [N,32,16,16] (= 16 rows of 512) -> [N,3,S,S]
 
-#include <optional>
-
-#include "lipcast/generator/generator.h"
-#include "lipcast/generator/mouth_network.h"
+#include "lipcast/generator/network_generator.h"
 #include "lipcast/generator/tensor_match.h"
 
 namespace lipcast::generator {
@@ -15,39 +12,6 @@ namespace {
 using inference::Session;
 
 const MouthNetwork::Dims kSound = {32, 16, 16};
-
-class Synctalk final : public Generator {
- public:
-  Synctalk(std::shared_ptr<const Session> encoder, std::unique_ptr<const MouthNetwork> network,
-           const avatar::MouthLayout& layout)
-      : encoder_(std::move(encoder)), network_(std::move(network)), layout_(layout) {}
-
-  const avatar::MouthLayout& layout() const override { return layout_; }
-  const AudioContext& context() const override { return context_; }
-  inference::Provider provider() const override { return network_->provider(); }
-  avatar::GeneratorVariant variant() const override { return network_->variant(); }
-  int64_t preferred_batch() const override { return network_->preferred_batch(); }
-  std::optional<FeatureCache::Stats> feature_stats() const override {
-    return network_->feature_stats();
-  }
-
-  Status Encode(int64_t n, std::span<const float> windows,
-                std::span<float> features) const override {
-    const std::span<const float> in[] = {windows};
-    const std::span<float> out[] = {features};
-    return inference::RunItems(*encoder_, n, RunBatch(*encoder_), in, out);
-  }
-  Status Generate(std::span<const int64_t> frames, std::span<const float> pictures,
-                  std::span<const float> contexts, std::span<float> mouths) const override {
-    return network_->Generate(frames, pictures, contexts, mouths);
-  }
-
- private:
-  const std::shared_ptr<const Session> encoder_;
-  const std::unique_ptr<const MouthNetwork> network_;
-  const avatar::MouthLayout layout_;
-  const AudioContext context_;
-};
 
 Status CheckEncoder(const Session& encoder) {
   const AudioContext context;
@@ -78,8 +42,7 @@ Result<std::shared_ptr<const Generator>> LoadSynctalk(const GeneratorFiles& file
   LC_RETURN_IF_ERROR(CheckEncoder(*encoder));
   LC_ASSIGN_OR_RETURN(auto network,
                       MouthNetwork::Load(files, {kSound}, backend, options, features));
-  return std::shared_ptr<const Generator>(
-      std::make_shared<Synctalk>(std::move(encoder), std::move(network), files.layout));
+  return MakeGenerator(std::move(encoder), std::move(network), files.layout, AudioContext());
 }
 
 }  // namespace lipcast::generator

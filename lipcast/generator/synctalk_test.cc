@@ -5,7 +5,7 @@
 #include <thread>
 
 #include "lipcast/generator/fake_synctalk.h"
-#include "lipcast/generator/generator.h"
+#include "lipcast/generator/test_load.h"
 
 namespace lipcast::generator {
 namespace {
@@ -14,7 +14,6 @@ using inference::ElementType;
 using inference::FakeBackend;
 using inference::FakeModel;
 using testing::HasSubstr;
-using testing::Not;
 
 constexpr int kInner = 160;
 constexpr size_t kFeatures = 512, kRows = 16, kWindow = 80 * 16;
@@ -39,20 +38,8 @@ GeneratorFiles Files(const avatar::MouthLayout& layout = {}) {
 Result<std::shared_ptr<const Generator>> Load(
     const FakeModel& encoder, const FakeModel& generator, const GeneratorFiles& files = Files(),
     inference::Provider provider = inference::Provider::kCpu) {
-  FakeBackend backend;
-  backend.models["audio_encoder.onnx"] = encoder;
-  backend.models["generator.onnx"] = generator;
-  inference::SessionOptions options;
-  options.provider = provider;
-  return LoadGenerator(files, backend, options);
-}
-
-/// The refusal's text, which must be kInvalidArgument and one line.
-std::string Refusal(const Result<std::shared_ptr<const Generator>>& loaded) {
-  EXPECT_FALSE(loaded.ok());
-  EXPECT_EQ(loaded.status().code(), Code::kInvalidArgument);
-  EXPECT_THAT(loaded.status().message(), Not(HasSubstr("\n")));
-  return loaded.status().message();
+  return LoadFakes({{"audio_encoder.onnx", encoder}, {"generator.onnx", generator}}, files,
+                   provider);
 }
 
 /// A network of other tensors than the family wants; it computes nothing.

@@ -4,11 +4,9 @@
 //              HuBERT tokens of 1024) or 8192 (sixteen WeNet rows of 512)
 //   generator  picture [N,6,S,S] and audio (8 or 16 rows of F, as the file says) -> [N,3,S,S]
 
-#include <optional>
 #include <string>
 
-#include "lipcast/generator/generator.h"
-#include "lipcast/generator/mouth_network.h"
+#include "lipcast/generator/network_generator.h"
 #include "lipcast/generator/tensor_match.h"
 
 namespace lipcast::generator {
@@ -62,42 +60,6 @@ Result<AudioContext> ContextOf(const Session& encoder, const Kind& kind) {
   return context;
 }
 
-class Ultralight final : public Generator {
- public:
-  Ultralight(std::shared_ptr<const Session> encoder, std::unique_ptr<const MouthNetwork> network,
-             const avatar::MouthLayout& layout, const AudioContext& context)
-      : encoder_(std::move(encoder)),
-        network_(std::move(network)),
-        layout_(layout),
-        context_(context) {}
-
-  const avatar::MouthLayout& layout() const override { return layout_; }
-  const AudioContext& context() const override { return context_; }
-  inference::Provider provider() const override { return network_->provider(); }
-  avatar::GeneratorVariant variant() const override { return network_->variant(); }
-  int64_t preferred_batch() const override { return network_->preferred_batch(); }
-  std::optional<FeatureCache::Stats> feature_stats() const override {
-    return network_->feature_stats();
-  }
-
-  Status Encode(int64_t n, std::span<const float> windows,
-                std::span<float> features) const override {
-    const std::span<const float> in[] = {windows};
-    const std::span<float> out[] = {features};
-    return inference::RunItems(*encoder_, n, RunBatch(*encoder_), in, out);
-  }
-  Status Generate(std::span<const int64_t> frames, std::span<const float> pictures,
-                  std::span<const float> contexts, std::span<float> mouths) const override {
-    return network_->Generate(frames, pictures, contexts, mouths);
-  }
-
- private:
-  const std::shared_ptr<const Session> encoder_;
-  const std::unique_ptr<const MouthNetwork> network_;
-  const avatar::MouthLayout layout_;
-  const AudioContext context_;
-};
-
 }  // namespace
 
 Result<std::shared_ptr<const Generator>> LoadUltralight(const GeneratorFiles& files,
@@ -121,8 +83,7 @@ Result<std::shared_ptr<const Generator>> LoadUltralight(const GeneratorFiles& fi
   const int half = network->sound() == kind->sounds[0] ? 4 : 8;
   context.rows_before = half - 1;
   context.rows_after = half;
-  return std::shared_ptr<const Generator>(
-      std::make_shared<Ultralight>(std::move(encoder), std::move(network), files.layout, context));
+  return MakeGenerator(std::move(encoder), std::move(network), files.layout, context);
 }
 
 }  // namespace lipcast::generator

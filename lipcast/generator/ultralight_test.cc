@@ -3,17 +3,14 @@
 
 #include <numeric>
 
-#include "lipcast/generator/generator.h"
-#include "lipcast/inference/fake_backend.h"
+#include "lipcast/generator/test_load.h"
 
 namespace lipcast::generator {
 namespace {
 
 using inference::ElementType;
-using inference::FakeBackend;
 using inference::FakeModel;
 using testing::HasSubstr;
-using testing::Not;
 
 constexpr int kSide = 160;
 
@@ -67,17 +64,7 @@ FakeModel Painter(std::vector<int64_t> audio, int side = kSide) {
 
 Result<std::shared_ptr<const Generator>> Load(const FakeModel& encoder, const FakeModel& generator,
                                               const std::string& kind) {
-  FakeBackend backend;
-  backend.models["audio_encoder.onnx"] = encoder;
-  backend.models["generator.onnx"] = generator;
-  return LoadGenerator(Files(kind), backend, {});
-}
-
-std::string Refusal(const Result<std::shared_ptr<const Generator>>& loaded) {
-  EXPECT_FALSE(loaded.ok());
-  EXPECT_EQ(loaded.status().code(), Code::kInvalidArgument);
-  EXPECT_THAT(loaded.status().message(), Not(HasSubstr("\n")));
-  return loaded.status().message();
+  return LoadFakes({{"audio_encoder.onnx", encoder}, {"generator.onnx", generator}}, Files(kind));
 }
 
 TEST(Ultralight, ReadsItsWindowAndItsRowsFromTheFiles) {

@@ -4,17 +4,14 @@
 #include <numeric>
 
 #include "lipcast/generator/feature_ring.h"
-#include "lipcast/generator/generator.h"
-#include "lipcast/inference/fake_backend.h"
+#include "lipcast/generator/test_load.h"
 
 namespace lipcast::generator {
 namespace {
 
 using inference::ElementType;
-using inference::FakeBackend;
 using inference::FakeModel;
 using testing::HasSubstr;
-using testing::Not;
 
 constexpr size_t kWindow = 80 * 16;
 
@@ -61,18 +58,7 @@ FakeModel MelPainter(int side, int64_t batch = -1) {
 Result<std::shared_ptr<const Generator>> Load(
     const FakeModel& model, const GeneratorFiles& files = Files(),
     inference::Provider provider = inference::Provider::kCpu) {
-  FakeBackend backend;
-  backend.models["generator.onnx"] = model;
-  inference::SessionOptions options;
-  options.provider = provider;
-  return LoadGenerator(files, backend, options);
-}
-
-std::string Refusal(const Result<std::shared_ptr<const Generator>>& loaded) {
-  EXPECT_FALSE(loaded.ok());
-  EXPECT_EQ(loaded.status().code(), Code::kInvalidArgument);
-  EXPECT_THAT(loaded.status().message(), Not(HasSubstr("\n")));
-  return loaded.status().message();
+  return LoadFakes({{"generator.onnx", model}}, files, provider);
 }
 
 TEST(Wav2Lip, DrawsFromTheFramesOwnMelWindow) {

@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <cstring>
 
-#include "lipcast/pipeline/speech_timeline.h"
+#include "lipcast/pipeline/test_drive.h"
 #include "lipcast/pipeline/test_stage.h"
 
 namespace lipcast::pipeline {
@@ -84,29 +84,10 @@ class SampleTimeline : public testing::TestWithParam<Ear> {
   std::vector<std::vector<float>> Run(SpeechTimeline& timeline, std::span<const std::byte> bytes,
                                       size_t piece_bytes, int64_t first, int64_t frames) {
     std::vector<std::vector<float>> drawn;
-    bool finished = false;
-    while (first < frames) {
-      const size_t take = std::min({bytes.size(), piece_bytes, timeline.BytesAccepted()});
-      if (take > 0) {
-        EXPECT_TRUE(timeline.Push(bytes.first(take)).ok());
-        bytes = bytes.subspan(take);
-      } else if (bytes.empty() && !finished) {
-        finished = true;
-        EXPECT_TRUE(timeline.Finish(frames).ok());
-      }
-      auto moved = timeline.Advance();
-      EXPECT_TRUE(moved.ok()) << moved.status().ToString();
-      bool any = take > 0 || *moved;
-      for (; first < frames && timeline.Ready(first); ++first, any = true) {
-        drawn.emplace_back(static_cast<size_t>(context().floats()));
-        EXPECT_TRUE(timeline.FillContext(first, drawn.back()).ok());
-        timeline.DropBefore(first + 1);
-      }
-      if (!any && finished) {
-        ADD_FAILURE() << "stuck at frame " << first;
-        break;
-      }
-    }
+    Drive(timeline, bytes, piece_bytes, first, frames, [&](int64_t frame) {
+      drawn.emplace_back(static_cast<size_t>(context().floats()));
+      EXPECT_TRUE(timeline.FillContext(frame, drawn.back()).ok());
+    });
     return drawn;
   }
 

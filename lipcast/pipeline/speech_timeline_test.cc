@@ -5,6 +5,7 @@
 
 #include <cstring>
 
+#include "lipcast/pipeline/test_drive.h"
 #include "lipcast/pipeline/test_stage.h"
 
 namespace lipcast::pipeline {
@@ -32,34 +33,14 @@ class SpeechTimelineTest : public testing::Test {
   std::vector<Drawn> Run(SpeechTimeline& timeline, std::span<const std::byte> bytes,
                          size_t piece_bytes, int64_t first, int64_t frames) {
     std::vector<Drawn> drawn;
-    bool finished = false;
-    while (first < frames) {
-      const size_t take = std::min({bytes.size(), piece_bytes, timeline.BytesAccepted()});
-      if (take > 0) {
-        EXPECT_TRUE(timeline.Push(bytes.first(take)).ok());
-        bytes = bytes.subspan(take);
-      } else if (bytes.empty() && !finished) {
-        finished = true;
-        EXPECT_TRUE(timeline.Finish(frames).ok());
+    Drive(timeline, bytes, piece_bytes, first, frames, [&](int64_t index) {
+      Drawn& frame = drawn.emplace_back();
+      frame.weight = timeline.Weight(index);
+      if (frame.weight > 0) {
+        frame.context.resize(static_cast<size_t>(generator_->context().floats()));
+        EXPECT_TRUE(timeline.FillContext(index, frame.context).ok());
       }
-      auto moved = timeline.Advance();
-      EXPECT_TRUE(moved.ok()) << moved.status().ToString();
-      bool any = take > 0 || *moved;
-      for (; first < frames && timeline.Ready(first); ++first) {
-        any = true;
-        Drawn& frame = drawn.emplace_back();
-        frame.weight = timeline.Weight(first);
-        if (frame.weight > 0) {
-          frame.context.resize(static_cast<size_t>(generator_->context().floats()));
-          EXPECT_TRUE(timeline.FillContext(first, frame.context).ok());
-        }
-        timeline.DropBefore(first + 1);
-      }
-      if (!any && finished) {
-        ADD_FAILURE() << "stuck at frame " << first;
-        break;
-      }
-    }
+    });
     return drawn;
   }
 

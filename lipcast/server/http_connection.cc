@@ -31,8 +31,8 @@ constexpr uint32_t kMaxHeadBytes = 8192;
 constexpr size_t kPieceBytes = 256 << 10;
 constexpr uint64_t kMaxDiscarded = 16 << 20;
 
-HttpAnswer Failure(int http_code, Code code, std::string message) {
-  return FailureAnswer(Status(code, std::move(message)), http_code);
+HttpAnswer Failure(int http_code, Code code, std::string message, std::string_view reason = {}) {
+  return FailureAnswer(Status(code, std::move(message), reason), http_code);
 }
 
 /// A client that asks too often is at fault itself: 429, not 503.
@@ -194,9 +194,8 @@ void HttpConnection::OnHead() {
     return;
   }
   if (!OriginAllowed(request[http::field::origin], host, hall_.options.origins)) {
-    Refuse(FailureAnswer(Status(Code::kPermissionDenied,
-                                "a page of another origin may not ask this", refusal::kOrigin),
-                         403));
+    Refuse(Failure(403, Code::kPermissionDenied, "a page of another origin may not ask this",
+                   refusal::kOrigin));
     return;
   }
   const auto upgrade = hall_.options.upgrades.find(target->path());

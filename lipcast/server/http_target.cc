@@ -158,4 +158,8 @@ bool IsLoopback(const std::string& host) {
   return host == "localhost";
 }
 
+std::string HostInAddress(const std::string& host) {
+  return host.find(':') == std::string::npos ? host : "[" + host + "]";
+}
+
 }  // namespace lipcast::server

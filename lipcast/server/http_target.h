@@ -48,4 +48,7 @@ bool OriginAllowed(std::string_view origin, std::string_view host, const OriginR
 /// A loopback address, or localhost.
 bool IsLoopback(const std::string& host);
 
+/// As it stands before a port: an IPv6 address in brackets.
+std::string HostInAddress(const std::string& host);
+
 }  // namespace lipcast::server

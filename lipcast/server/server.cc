@@ -23,6 +23,7 @@
 #include "lipcast/server/grpc_request_counter.h"
 #include "lipcast/server/grpc_speech_service.h"
 #include "lipcast/server/http_server.h"
+#include "lipcast/server/http_target.h"
 #include "lipcast/server/recent_log.h"
 #include "lipcast/server/refusal.h"
 #include "lipcast/server/rest_api.h"
@@ -38,11 +39,6 @@
 
 namespace lipcast::server {
 namespace {
-
-/// An IPv6 address stands in brackets before its port.
-std::string HostInAddress(const std::string& host) {
-  return host.find(':') == std::string::npos ? host : "[" + host + "]";
-}
 
 constexpr auto kGoodbye = std::chrono::seconds(2);
 constexpr const char* kServices[] = {"", "lipcast.v1.Speech", "lipcast.v1.Avatars",

@@ -15,6 +15,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from ..training import picture
 from ..training.agreement import best_lag, common_lag, correlation, lagged_correlation
 
 __all__ = ["best_lag", "common_lag", "correlation", "lagged_correlation"]
@@ -32,15 +33,13 @@ CLOSED_AREA_PX = 75.0  # up to here a mouth is closed, any pose of the loop, thr
 PRESSED = 0.7  # true `press` from which m, b, p must show closed lips
 
 
-def inner_picture(frame: Bgr, box: Sequence[int], inner_px: int = SIDE_PX, border_px: int = 4) -> Bgr:
+def inner_picture(frame: Bgr, box: Sequence[int], inner_px: int = SIDE_PX, border_px: int = picture.BORDER_PX) -> Bgr:
     """Frame [H,W,3] uint8 BGR and its half-open box -> what the network sees of it, at 160 px: [160,160,3]."""
-    x0, y0, x1, y1 = box
-    side = inner_px + 2 * border_px
-    inner = cv2.resize(frame[y0:y1, x0:x1], (side, side), interpolation=cv2.INTER_CUBIC)
-    inner = inner[border_px : side - border_px, border_px : side - border_px]
-    if inner_px != SIDE_PX:
-        inner = cv2.resize(inner, (SIDE_PX, SIDE_PX), interpolation=cv2.INTER_AREA if inner_px > SIDE_PX else cv2.INTER_LINEAR)
-    return inner.astype(np.uint8, copy=False)
+    inner = picture.inner_picture(frame, box, inner_px, border_px)
+    if inner_px == SIDE_PX:
+        return inner
+    how = cv2.INTER_AREA if inner_px > SIDE_PX else cv2.INTER_LINEAR
+    return cv2.resize(inner, (SIDE_PX, SIDE_PX), interpolation=how).astype(np.uint8, copy=False)
 
 
 def mouth_window(mask: Mapping[str, int], inner_px: int) -> tuple[slice, slice]:

@@ -18,6 +18,7 @@ import numpy as np
 from lipcast_studio.onnx_file import session
 from lipcast_studio.optimise.package import Package
 from lipcast_studio.optimise.split import RefusedError
+from lipcast_studio.training import picture
 from lipcast_studio.training.mel import FPS, RATE_HZ, contexts, windows
 
 Array = np.ndarray[Any, Any]
@@ -74,20 +75,20 @@ def _frames(package: Package, wanted: list[int]) -> Iterator[Array]:
     if frames["kind"] == "images":
         for index in wanted:
             path = package.folder / (frames["path"] % (frames.get("first", 0) + index))
-            picture = cv2.imread(str(path), cv2.IMREAD_COLOR)
-            if picture is None:
+            image = cv2.imread(str(path), cv2.IMREAD_COLOR)
+            if image is None:
                 raise RefusedError(f"{path}: not a picture that can be read")
-            yield picture
+            yield image
         return
     path = package.folder / frames["path"]
     video = cv2.VideoCapture(str(path))
     try:
         for index in range(wanted[-1] + 1):
-            good, picture = video.read()
+            good, image = video.read()
             if not good:
                 raise RefusedError(f"{path}: frame {index} cannot be decoded: want {package.manifest['frame_count']}")
             if index in wanted:
-                yield picture
+                yield image
     finally:
         video.release()
 
@@ -95,14 +96,9 @@ def _frames(package: Package, wanted: list[int]) -> Iterator[Array]:
 def network_input(package: Package, frame: Array, box: list[int]) -> Array:
     """[6,S,S]: the inner picture and the same with the mask zeroed (docs/numerics.md 3)."""
     generator = package.generator
-    side, border, mask = generator["inner_px"], generator["border_px"], generator["mask"]
-    x0, y0, x1, y1 = box
-    face = cv2.resize(frame[y0:y1, x0:x1], (side + 2 * border,) * 2, interpolation=cv2.INTER_CUBIC)
-    inner = face[border : border + side, border : border + side]
-    masked = inner.copy()
-    masked[mask["y"] : mask["y"] + mask["height"], mask["x"] : mask["x"] + mask["width"]] = 0
-    both: Array = np.concatenate([inner, masked], axis=2).transpose(2, 0, 1).astype(np.float32) / 255
-    return both
+    mask = generator["mask"]
+    window = slice(mask["y"], mask["y"] + mask["height"]), slice(mask["x"], mask["x"] + mask["width"])
+    return picture.network_input(picture.inner_picture(frame, box, generator["inner_px"], generator["border_px"]), window)
 
 
 def own_feeds(package: Package, audio: Path | None, count: int = 10) -> OwnFeeds:

@@ -13,17 +13,17 @@ BORDER_PX = 4
 Picture = npt.NDArray[np.uint8]
 
 
-def inner_of_crop(crop: Picture, inner_px: int = 160) -> Picture:
-    """Crop square, any size -> [S,S,3]: cubic to S + 8, border of 4 off."""
-    side = inner_px + 2 * BORDER_PX
+def inner_of_crop(crop: Picture, inner_px: int = 160, border_px: int = BORDER_PX) -> Picture:
+    """Crop square, any size -> [S,S,3]: cubic to S and a border on each side, the border off."""
+    side = inner_px + 2 * border_px
     whole = cv2.resize(crop, (side, side), interpolation=cv2.INTER_CUBIC)
-    return np.asarray(whole[BORDER_PX:-BORDER_PX, BORDER_PX:-BORDER_PX], np.uint8)
+    return np.asarray(whole[border_px : side - border_px, border_px : side - border_px], np.uint8)
 
 
-def inner_picture(frame: Picture, box: Sequence[int], inner_px: int = 160) -> Picture:
+def inner_picture(frame: Picture, box: Sequence[int], inner_px: int = 160, border_px: int = BORDER_PX) -> Picture:
     """Frame [H,W,3] BGR and its half-open box -> inner picture [S,S,3]."""
     x0, y0, x1, y1 = box
-    return inner_of_crop(frame[y0:y1, x0:x1], inner_px)
+    return inner_of_crop(frame[y0:y1, x0:x1], inner_px, border_px)
 
 
 def with_inner_picture(frame: Picture, box: Sequence[int], inner: Picture) -> Picture:
@@ -42,11 +42,11 @@ def mask_of(inner_px: int) -> tuple[slice, slice]:
     return slice(5, inner_px - 10), slice(5, inner_px - 5)
 
 
-def network_input(inner: Picture) -> npt.NDArray[np.float32]:
-    """[S,S,3] uint8 -> [6,S,S] float32: the picture, then the same with the mask zeroed."""
+def network_input(inner: Picture, mask: tuple[slice, slice] | None = None) -> npt.NDArray[np.float32]:
+    """[S,S,3] uint8 -> [6,S,S] float32: the picture, then the same with the mask (else mask_of) zeroed."""
     picture = inner.transpose(2, 0, 1).astype(np.float32) / 255
     masked = picture.copy()
-    rows, columns = mask_of(len(inner))
+    rows, columns = mask or mask_of(len(inner))
     masked[:, rows, columns] = 0
     return np.concatenate([picture, masked])
 
