@@ -11,7 +11,7 @@ const $ = (id) => document.getElementById(id);
 const avatar = $("avatar");
 const welcome = $("hint").textContent;
 const link = linkOf(document.location.href);
-const page = { linked: link.text || link.audio, opened: null, failed: null, said: 0, capacity: null };
+const page = { linked: link.text || link.audio, opened: null, failed: null, said: 0, capacity: null, uploadBytes: 0 };
 
 // ---- what the page says
 
@@ -167,11 +167,6 @@ $("film").addEventListener("click", async () => {
   $("film").disabled = false;
   $("film").querySelector("span").textContent = "Save as a film";
 });
-
-async function readLimits() {
-  const answer = await fetched("v1/info").catch(() => null);
-  page.uploadBytes = answer?.ok ? Number((await answer.json()).uploadBytes) : 0;
-}
 
 // What the link asks for is spoken once the person presses Start: browsers give no sound before.
 $("start").addEventListener("click", async () => {
@@ -333,7 +328,7 @@ async function showAvatars() {
   const avatars = await listAvatars();
   if (!avatars) return false;
   offerText();
-  readLimits();
+  readInfo();
   const good = avatars.filter(({ problem }) => !problem);
   const wanted = avatar.getAttribute("avatar");
   const chosen = good.find(({ name }) => name === wanted) ?? good.find(({ loaded }) => loaded) ?? good[0];
@@ -359,13 +354,18 @@ $("token-form").addEventListener("submit", (event) => {
 
 // ---- figures
 
-async function readCapacity() {
-  if (document.hidden || !$("figures").open) return;
+async function readInfo() {
   const answer = await fetched("v1/info").catch(() => null);
-  page.capacity = answer?.ok ? (await answer.json()).capacity : null;
+  const info = answer?.ok ? await answer.json() : {};
+  page.capacity = info.capacity ?? null;
+  page.uploadBytes = Number(info.uploadBytes ?? page.uploadBytes);
 }
-setInterval(readCapacity, 2000);
-$("figures").addEventListener("toggle", readCapacity);
+
+function readFigures() {
+  if (!document.hidden && $("figures").open) readInfo();
+}
+setInterval(readFigures, 2000);
+$("figures").addEventListener("toggle", readFigures);
 
 const percent = (share) => `${Math.round(100 * (share ?? 0))} %`;
 new Figures({
