@@ -115,6 +115,13 @@ def test_without_its_token_it_shows_nothing(page, tmp_path):
         assert page.wait(
             f"({row('avatars', 'demo')})?.innerText.includes('on the disk')"
         )
+        # The token was given for this tab: neither page asks again.
+        for path in ("/", "/status"):
+            page.go(f"http://127.0.0.1:{server.http_port}{path}")
+            assert page.wait(READY), path
+            assert page.run(
+                "document.getElementById('token-form').offsetParent === null"
+            )
 
 
 def test_a_server_that_went_is_said(page):

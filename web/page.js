@@ -5,7 +5,7 @@ import {
   failureMessage, jpegHint, linkMessage, microphoneMessage, noSession, picturesNote, soundFileMessage, uploadNote,
 } from "./messages.js";
 import { programLines } from "./programs.js";
-import { headersOf } from "./session.js";
+import { headersOf, keptToken } from "./session.js";
 
 const $ = (id) => document.getElementById(id);
 const avatar = $("avatar");
@@ -345,7 +345,7 @@ async function showAvatars() {
 $("token-form").addEventListener("submit", (event) => {
   event.preventDefault();
   const token = $("token").value.trim();
-  sessionStorage.setItem("lipcast-token", token); // of this tab, until it is closed
+  keptToken.keep(token);
   avatar.setAttribute("token", token);
   showNotice(null);
   setStatus("wait", "Connecting…");
@@ -387,7 +387,7 @@ new Figures({
 
 // ---- go
 
-const token = sessionStorage.getItem("lipcast-token");
+const token = keptToken.read();
 if (token) avatar.setAttribute("token", token);
 if (link.problem) say(link.problem, true);
 if (link.avatar) choose(link.avatar);

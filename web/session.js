@@ -187,6 +187,12 @@ async function post(url, token) {
   }
 }
 
+/** The token a person gave on a page of this server: kept for the tab, until it is closed. */
+export const keptToken = {
+  read: () => sessionStorage.getItem("lipcast-token"),
+  keep: (token) => sessionStorage.setItem("lipcast-token", token),
+};
+
 export function headersOf(token) {
   return token ? { Authorization: `Bearer ${token}` } : {};
 }

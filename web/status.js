@@ -2,12 +2,12 @@
 // and /metrics, asked for every two seconds while somebody looks.
 
 import { histograms, parseMetrics, quantileEdge, total } from "./prometheus.js";
-import { headersOf } from "./session.js";
+import { headersOf, keptToken } from "./session.js";
 
 const $ = (id) => document.getElementById(id);
 const server = new URL(".", document.baseURI);
 const EVERY_MS = 2000;
-const view = { token: null, timer: 0, frames: new Map() };
+const view = { token: keptToken.read(), timer: 0, frames: new Map() };
 
 async function ask(path, method = "GET") {
   const answer = await fetch(new URL(path, server), {
@@ -270,6 +270,7 @@ async function refresh() {
 $("token-form").addEventListener("submit", (event) => {
   event.preventDefault();
   view.token = $("token").value.trim();
+  keptToken.keep(view.token);
   tell("");
   refresh();
 });
