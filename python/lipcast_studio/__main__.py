@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -178,7 +179,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"lipcast: {error}", file=sys.stderr)
         return EXIT_OUTPUT
     except ModuleNotFoundError as error:
-        wanted = f"`make studio` in the source tree, or {sys.executable} -m pip install {Path(__file__).parents[1]}"
+        install = shlex.join([sys.executable, "-m", "pip", "install", str(Path(__file__).parents[1])])
+        wanted = f"`make studio` in the source tree, or {install}"
         print(f"lipcast: {sys.executable}: Python package {error.name} is missing: {wanted}", file=sys.stderr)
         return EXIT_UNAVAILABLE
     except KeyboardInterrupt:

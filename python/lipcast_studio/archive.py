@@ -79,7 +79,7 @@ def unpack(source: Path, output: Path) -> None:
 def describe(root: Path) -> list[str]:
     """One line for each avatar folder in `root`; one that cannot be read says why."""
     if not root.is_dir():
-        raise StudioError(f"{root}: no such folder")
+        raise StudioError(f"{root}: no such folder; want one that holds avatars: lipcast avatar list FOLDER")
     lines = []
     for path in sorted(root.iterdir()):
         if (path / "avatar.json").is_file():
