@@ -106,8 +106,8 @@ struct GeneratorFiles {
   avatar::MouthLayout layout;
   ModelFile audio_encoder;  ///< empty for "mel"
   ModelFile generator;
-  std::optional<SplitFiles> split;
-  std::optional<Int8Files> int8;
+  std::optional<SplitFiles> split;  ///< read by variant kSplit alone
+  std::optional<Int8Files> int8;    ///< by kInt8 alone
   avatar::GeneratorVariant variant = avatar::GeneratorVariant::kFull;  ///< one that is there
 };
 

@@ -86,12 +86,14 @@ Result<std::shared_ptr<const LoadedAvatar>> LoadedAvatar::Load(
   }
   if (encoder) files.audio_encoder = {manifest.audio.model, *encoder};
   avatar::SharedBytes image_part, audio_part, int8, int8_image;  // outlive the loading
-  if (const auto& split = manifest.generator.split) {
+  const auto& split = manifest.generator.split;
+  if (split && files.variant == avatar::GeneratorVariant::kSplit) {
     LC_ASSIGN_OR_RETURN(image_part, avatar->ModelBytes(split->image));
     LC_ASSIGN_OR_RETURN(audio_part, avatar->ModelBytes(split->audio));
     files.split = {{split->image, *image_part}, {split->audio, *audio_part}};
   }
-  if (const auto& twin = manifest.generator.int8) {
+  const auto& twin = manifest.generator.int8;
+  if (twin && files.variant == avatar::GeneratorVariant::kInt8) {
     LC_ASSIGN_OR_RETURN(int8, avatar->ModelBytes(twin->model));
     files.int8 = {{twin->model, *int8}, {}};
     if (twin->image) {
