@@ -188,6 +188,29 @@ def test_speaking_and_listening(browser, served):
         assert page.console == []
 
 
+def test_recording_and_what_came_of_it(browser, served):
+    label = "document.querySelector('#record span').textContent"
+    link = "!document.getElementById('recorded-file').hidden"
+    with at(browser, served) as page:
+        assert page.wait(READY), page.run(NOTICE)
+        page.click("#record")
+        assert page.wait(f"/^Stop recording 0:0[1-9]$/.test({label})"), page.run(label)
+        examine(page, "recording")
+        page.click("#record")
+        assert page.wait(link)
+        examine(page, "recorded")
+        page.run("""(() => { const real = fetch; globalThis.fetch = (url, options) => /recordings/.test(url)
+            ? Promise.reject(new Error("the network is down")) : real(url, options); })()""")
+        page.click("#record")
+        said = "document.getElementById('recorded-text').textContent"
+        assert page.wait(f"{said} === 'The recording failed: the network is down.'"), (
+            page.run(said)
+        )
+        assert page.run(f"{label} === 'Record' && !({link})")
+        examine(page, "recording-failed")
+        assert page.console == []
+
+
 def test_a_sound_that_cannot_be_played(browser, served, tmp_path):
     broken = tmp_path / "my holiday recording with a rather long name.wav"
     broken.write_bytes(b"RIFF no sound at all")

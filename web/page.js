@@ -5,7 +5,8 @@ import {
   failureMessage, jpegHint, linkMessage, microphoneMessage, noSession, picturesNote, soundFileMessage, uploadNote,
 } from "./messages.js";
 import { programLines } from "./programs.js";
-import { headersOf, keptToken } from "./session.js";
+import { RecordControls } from "./recording.js";
+import { headersOf, keptToken, sessionToken } from "./session.js";
 
 const $ = (id) => document.getElementById(id);
 const avatar = $("avatar");
@@ -51,6 +52,7 @@ avatar.addEventListener("opened", ({ detail }) => {
   page.said = 0;
   showNotice(page.linked ? linkMessage(link) : null);
   showState();
+  recording.setSession(detail.session);
   document.body.style.setProperty("--shape", `${detail.width} / ${detail.height}`);
   if (avatar.pictures === "jpeg") say(jpegHint);
 });
@@ -58,6 +60,7 @@ avatar.addEventListener("failed", ({ detail }) => {
   page.failed = detail;
   page.said = 0;
   const message = failureMessage(detail);
+  recording.setSession("");
   setStatus("failed", message.title);
   showNotice(message);
   showMicrophone(false);
@@ -252,9 +255,19 @@ $("volume").addEventListener("input", () => {
   avatar.volume = Number($("volume").value);
 });
 
-// ---- which avatars there are
+// ---- recording it
 
 const server = new URL(".", document.baseURI);
+const recording = new RecordControls({
+  button: $("record"), note: $("recorded"), text: $("recorded-text"), link: $("recorded-file"),
+  fetched,
+  ticket: () => {
+    const token = avatar.getAttribute("token");
+    return token ? sessionToken(server, token) : "";
+  },
+});
+
+// ---- which avatars there are
 
 function fetched(path, options = {}) {
   const headers = headersOf(avatar.getAttribute("token"));
@@ -289,6 +302,7 @@ for (const button of document.querySelectorAll("button[data-copies]")) {
 function choose(name) {
   avatar.setAttribute("avatar", name);
   page.opened = null;
+  recording.setSession("");
   setStatus("wait", "Connecting…");
   page.done = {};
   showPrograms();

@@ -193,6 +193,13 @@ export const keptToken = {
   keep: (token) => sessionStorage.setItem("lipcast-token", token),
 };
 
+/** One that is good once and for a minute, where no header can be set. Rejects with the reason. */
+export async function sessionToken(base, token) {
+  const answer = await post(new URL("v1/session-tokens", base), token);
+  if (!answer.ok) throw new Error(answer.status ? `HTTP ${answer.status}` : "the server does not answer");
+  return answer.token;
+}
+
 export function headersOf(token) {
   return token ? { Authorization: `Bearer ${token}` } : {};
 }

@@ -3,23 +3,14 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
-#include <optional>
 #include <span>
 #include <string>
 #include <vector>
 
-#include "lipcast/audio/audio_format.h"
-#include "lipcast/base/rational.h"
 #include "lipcast/base/status.h"
+#include "lipcast/media/h264_stream.h"
 
 namespace lipcast::media {
-
-struct FragmentedMp4Options {
-  int width = 0, height = 0;                ///< H264Encoder's: even
-  Rational fps;                             ///< of the picture times
-  std::span<const uint8_t> codec_config;    ///< H264Encoder's: the avcC record; not kept
-  std::optional<audio::AudioFormat> audio;  ///< of the sound that comes; absent: pictures only
-};
 
 /// An MP4 that can be played while it is written: H.264 access units and PCM in, an init segment
 /// (ftyp, moov) and fragments (moof, mdat) out. The bytes, one after the other, are a file; a
@@ -33,7 +24,7 @@ struct FragmentedMp4Options {
 class FragmentedMp4 {
  public:
   /// kInvalidArgument names the option. kUnimplemented without libav.
-  static Result<std::unique_ptr<FragmentedMp4>> Create(const FragmentedMp4Options& options);
+  static Result<std::unique_ptr<FragmentedMp4>> Create(const H264StreamOptions& options);
   virtual ~FragmentedMp4() = default;
 
   virtual std::span<const uint8_t> init_segment() const = 0;
@@ -45,7 +36,7 @@ class FragmentedMp4 {
   /// stands longer. kInvalidArgument for an index that does not grow.
   virtual Status AddPicture(int64_t index, std::span<const uint8_t> access_unit,
                             bool key_frame) = 0;
-  /// PCM in Options::audio, pieces of any size, from time 0 without a gap.
+  /// PCM in the options' audio, pieces of any size, from time 0 without a gap.
   virtual Status AddSound(std::span<const std::byte> pcm) = 0;
   /// What was added since the last fragment but the newest picture, as one more; empty where that
   /// is nothing yet.

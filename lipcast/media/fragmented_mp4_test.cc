@@ -53,7 +53,7 @@ struct Made {
 template <typename Shown>
 Made Make(const Film& film, int frames, const Shown& shown) {
   const auto encoder = OpenEncoder(film.fps);
-  FragmentedMp4Options options{kWidth, kHeight, film.fps, encoder->codec_config(), {}};
+  H264StreamOptions options{kWidth, kHeight, film.fps, encoder->codec_config(), {}};
   if (film.sound) options.audio = film.audio;
   auto mp4 = FragmentedMp4::Create(options);
   EXPECT_TRUE(mp4.ok()) << mp4.status().ToString();
@@ -300,7 +300,7 @@ TEST(FragmentedMp4, NothingAddedIsNoFragment) {
 TEST(FragmentedMp4, RefusesWhatItCannotMux) {
   const auto encoder = OpenEncoder({25, 1});
   const auto config = encoder->codec_config();
-  const auto refusal = [](const FragmentedMp4Options& options) {
+  const auto refusal = [](const H264StreamOptions& options) {
     return FragmentedMp4::Create(options).status().ToString();
   };
   EXPECT_EQ(refusal({321, kHeight, {25, 1}, config, {}}),

@@ -1,64 +1,36 @@
 #include "lipcast/media/movie_sink.h"
 
 #include <cstring>
-#include <numeric>
-#include <system_error>
 #include <utility>
 
 #include "lipcast/media/h264_setup.h"
 #include "lipcast/media/libav.h"
 #include "lipcast/media/libav_log.h"
 #include "lipcast/media/movie_audio.h"
-#include "lipcast/media/temp_file.h"
+#include "lipcast/media/movie_file.h"
 
 namespace lipcast::media {
 namespace {
 
-constexpr int64_t kMinTimescale = 1000, kMaxTimescale = 10'000'000;
-
-struct MuxerDeleter {
-  void operator()(AVFormatContext* muxer) const {
-    if (muxer->pb) avio_closep(&muxer->pb);
-    avformat_free_context(muxer);
-  }
-};
-
 class MovieSink final : public VideoSink {
  public:
-  MovieSink(MovieContainer container, const SinkOptions& options, TempFile file)
+  MovieSink(MovieContainer container, const SinkOptions& options, std::unique_ptr<MovieFile> file)
       : container_(container),
         options_(options),
         name_(options.path.string()),
         file_(std::move(file)) {}
 
   Status Open() {
-    AVFormatContext* muxer = nullptr;
-    const std::string url = "file:" + file_.path().string();
-    const char* kind = container_ == MovieContainer::kMp4 ? "mp4" : "matroska";
-    ClearLibavLog();
-    int error = avformat_alloc_output_context2(&muxer, nullptr, kind, url.c_str());
-    if (error < 0) return LibavStatus(error, kind);
-    muxer_.reset(muxer);
     LC_RETURN_IF_ERROR(OpenVideo());
     if (options_.audio) {
       auto track = container_ == MovieContainer::kMp4
-                       ? AddAac(muxer, *options_.audio, options_.audio_samples, Priming::kKeep,
+                       ? AddAac(muxer(), *options_.audio, options_.audio_samples, Priming::kKeep,
                                 &report_.notes)
-                       : AddPcm(muxer, *options_.audio, options_.fps);
+                       : AddPcm(muxer(), *options_.audio, options_.fps);
       if (!track.ok()) return track.status();
       audio_ = *std::move(track);
     }
-    error = avio_open(&muxer_->pb, url.c_str(), AVIO_FLAG_WRITE);
-    if (error < 0) return LibavStatus(error, "open");
-    AVDictionary* flags = nullptr;
-    if (container_ == MovieContainer::kMp4) {
-      av_dict_set(&flags, "movflags", "+faststart", 0);
-      // In the default milliseconds the edit lists would cut or stretch either end.
-      av_dict_set_int(&flags, "movie_timescale", MovieTimescale(), 0);
-    }
-    error = avformat_write_header(muxer_.get(), &flags);
-    av_dict_free(&flags);
-    return error < 0 ? LibavStatus(error, "header") : Status();
+    return file_->Begin(options_.fps, options_.audio);
   }
 
   PixelFormat wanted_format() const override { return PixelFormat::kI420; }
@@ -80,9 +52,7 @@ class MovieSink final : public VideoSink {
     return failed_ = Named(audio_->Write(pcm));
   }
 
-  int64_t bytes_written() const override {
-    return muxer_->pb != nullptr ? avio_tell(muxer_->pb) : report_.bytes;
-  }
+  int64_t bytes_written() const override { return file_->bytes(); }
   Result<SinkReport> Finish() override {
     LC_RETURN_IF_ERROR(failed_);
     failed_ = Named(Close());
@@ -99,7 +69,7 @@ class MovieSink final : public VideoSink {
     frame_.reset(av_frame_alloc());
     packet_.reset(av_packet_alloc());
     if (!frame_ || !packet_) return Status(Code::kResourceExhausted, "no memory");
-    if (muxer_->oformat->flags & AVFMT_GLOBALHEADER) {
+    if (muxer()->oformat->flags & AVFMT_GLOBALHEADER) {
       encoder_->flags |= AV_CODEC_FLAG_GLOBAL_HEADER;
     }
     AVDictionary* settings = nullptr;
@@ -116,7 +86,7 @@ class MovieSink final : public VideoSink {
     if (error < 0) {
       return LibavStatus(error, std::string(codec->name) + ", preset '" + options_.preset + "'");
     }
-    AVStream* stream = avformat_new_stream(muxer_.get(), nullptr);
+    AVStream* stream = avformat_new_stream(muxer(), nullptr);
     if (!stream) return Status(Code::kResourceExhausted, "no memory for a video stream");
     stream->time_base = encoder_->time_base;
     stream->avg_frame_rate = encoder_->framerate;
@@ -132,13 +102,7 @@ class MovieSink final : public VideoSink {
     return Status();
   }
 
-  /// Ticks a second that frames and samples both fall on, as far as that is a usual number.
-  int64_t MovieTimescale() const {
-    const int64_t rate = options_.audio ? options_.audio->rate_hz : kMinTimescale;
-    const int64_t both = std::lcm(rate, options_.fps.num);
-    return both <= kMaxTimescale ? both : std::max(rate, kMinTimescale);
-  }
-
+  AVFormatContext* muxer() const { return file_->muxer(); }
   Status Named(const Status& status) const { return status.Prefixed("'" + name_ + "'"); }
 
   Status EncodeFrame(const PictureView& picture) {
@@ -160,8 +124,8 @@ class MovieSink final : public VideoSink {
       if (error < 0) return LibavStatus(error, report_.encoder);
       if (packet_->duration == 0) packet_->duration = 1;
       packet_->stream_index = 0;
-      av_packet_rescale_ts(packet_.get(), encoder_->time_base, muxer_->streams[0]->time_base);
-      error = av_interleaved_write_frame(muxer_.get(), packet_.get());
+      av_packet_rescale_ts(packet_.get(), encoder_->time_base, muxer()->streams[0]->time_base);
+      error = av_interleaved_write_frame(muxer(), packet_.get());
       if (error < 0) return LibavStatus(error, "writing video");
     }
   }
@@ -169,24 +133,17 @@ class MovieSink final : public VideoSink {
   Status Close() {
     if (report_.frames > 0) LC_RETURN_IF_ERROR(Drain(nullptr));
     if (audio_) LC_RETURN_IF_ERROR(audio_->Flush());
-    ClearLibavLog();
-    int error = av_write_trailer(muxer_.get());
-    if (error < 0) return LibavStatus(error, "trailer");
-    error = avio_closep(&muxer_->pb);
-    if (error < 0) return LibavStatus(error, "close");
-    std::error_code failed;
-    const auto bytes = std::filesystem::file_size(file_.path(), failed);
-    report_.bytes = failed ? 0 : static_cast<int64_t>(bytes);
+    LC_RETURN_IF_ERROR(file_->Finish());
+    report_.bytes = file_->bytes();
     if (audio_) report_.encoder += " + " + audio_->codec();
     if (report_.frames == 0) report_.notes.emplace_back("0 frames: the movie is empty");
-    return file_.Commit();
+    return {};
   }
 
   const MovieContainer container_;
   const SinkOptions options_;
   const std::string name_;
-  TempFile file_;
-  std::unique_ptr<AVFormatContext, MuxerDeleter> muxer_;
+  const std::unique_ptr<MovieFile> file_;
   std::unique_ptr<MovieAudio> audio_;
   CodecPtr encoder_;
   FramePtr frame_;
@@ -200,11 +157,7 @@ class MovieSink final : public VideoSink {
 Result<std::unique_ptr<VideoSink>> CreateMovieSink(MovieContainer container,
                                                    const SinkOptions& options) {
   LC_RETURN_IF_ERROR(options.Validate());
-  if (options.path.empty() || options.path == "-") {
-    return Status(Code::kInvalidArgument, "a movie cannot go to '" + options.path.string() +
-                                              "': its index is written last: want a file name");
-  }
-  LC_ASSIGN_OR_RETURN(TempFile file, TempFile::Create(options.path, options.overwrite));
+  LC_ASSIGN_OR_RETURN(auto file, MovieFile::Create(container, options.path, options.overwrite));
   auto sink = std::make_unique<MovieSink>(container, options, std::move(file));
   LC_RETURN_IF_ERROR(sink->Open().Prefixed("'" + options.path.string() + "'"));
   return std::unique_ptr<VideoSink>(std::move(sink));

@@ -125,7 +125,8 @@ class RenderCall final : public grpc::ServerBidiReactor<v1::RenderRequest, v1::R
     void OnAccepted() override {
       host_.slow().Post(TimePoint{}, [work = work_](int) { work->Feed(); });
     }
-    void OnRender(const RenderInfo& info, const std::shared_ptr<const RenderFile>& file) override {
+    void OnRender(const RenderInfo& info,
+                  const std::shared_ptr<const FinishedFile>& file) override {
       // The jobs' lock is held: what the call does with it must not be done here.
       host_.slow().Post(TimePoint{}, [self = shared_from_this(), info, file](int) {
         self->Use([&](RenderCall& call) { call.SetInfo(info, file); });
@@ -287,7 +288,7 @@ class RenderCall final : public grpc::ServerBidiReactor<v1::RenderRequest, v1::R
     }
   }
 
-  void SetInfo(const RenderInfo& info, const std::shared_ptr<const RenderFile>& file) {
+  void SetInfo(const RenderInfo& info, const std::shared_ptr<const FinishedFile>& file) {
     const std::lock_guard lock(mu_);
     // Another thread may have been quicker with what came later.
     if (info_ && (IsOver(info_->state) || (!IsOver(info.state) && info.frames < info_->frames))) {
@@ -424,7 +425,7 @@ class RenderCall final : public grpc::ServerBidiReactor<v1::RenderRequest, v1::R
   int64_t frames_ = 0;
   std::optional<std::string> job_;  // a movie
   std::optional<RenderInfo> info_;
-  std::shared_ptr<const RenderFile> file_;  // once it is done: other jobs may need its room
+  std::shared_ptr<const FinishedFile> file_;  // once it is done: other jobs may need its room
   bool told_ = false;
   bool reading_ = false;
   std::streamoff file_at_ = 0;

@@ -92,7 +92,7 @@ void SetOutput(LiveOutputKind kind, StreamOptions* options) {
 Result<std::unique_ptr<LiveOutput>> LiveOutput::Create(LiveOutputKind kind,
                                                        const SpeechStream& stream) {
   if (kind == LiveOutputKind::kMjpeg) return std::unique_ptr<LiveOutput>(new Mjpeg());
-  media::FragmentedMp4Options options;
+  media::H264StreamOptions options;
   options.width = stream.width();
   options.height = stream.height();
   options.fps = stream.fps();

@@ -1,8 +1,10 @@
 #include "lipcast/server/json_text.h"
 
+#include <fmt/chrono.h>
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <ctime>
 #include <iterator>
 
 #include "lipcast/avatar/package_path.h"
@@ -47,6 +49,10 @@ void AppendJson(std::string_view text, std::string* out) {
     text.remove_prefix(std::max<size_t>(size, 1));
   }
   out->push_back('"');
+}
+
+std::string WallTime(int64_t unix_s) {
+  return fmt::format("{:%Y-%m-%dT%H:%M:%SZ}", fmt::gmtime(static_cast<std::time_t>(unix_s)));
 }
 
 }  // namespace lipcast::server

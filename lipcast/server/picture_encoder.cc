@@ -111,8 +111,11 @@ Result<PictureEncoder> PictureEncoder::Create(const PictureEncoderOptions& optio
 }
 
 std::span<const uint8_t> PictureEncoder::codec_config() const {
-  if (options_.codec != PictureCodec::kH264Avcc) return {};
-  return h264_->codec_config();
+  return options_.codec == PictureCodec::kH264Avcc ? avcc() : std::span<const uint8_t>();
+}
+
+std::span<const uint8_t> PictureEncoder::avcc() const {
+  return h264_ ? h264_->codec_config() : std::span<const uint8_t>();
 }
 
 std::optional<std::string> PictureEncoder::note() const {

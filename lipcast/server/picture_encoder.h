@@ -42,7 +42,8 @@ class PictureEncoder {
 
   int width() const { return h264_ ? h264_->width() : width_; }  ///< of what decodes
   int height() const { return h264_ ? h264_->height() : height_; }
-  std::span<const uint8_t> codec_config() const;  ///< kH264Avcc: the avcC record, else empty
+  std::span<const uint8_t> codec_config() const;  ///< kH264Avcc: avcc(), else empty
+  std::span<const uint8_t> avcc() const;          ///< H.264 in either form: the avcC record
   std::optional<std::string> note() const;        ///< for people, where the size had to change
 
  private:

@@ -25,17 +25,6 @@ int64_t UnixSeconds() {
   return std::chrono::system_clock::to_time_t(std::chrono::system_clock::now());
 }
 
-/// "'/tmp/lipcast-x/7': no RIFF" -> "the sound: no RIFF"
-std::string WithoutPath(std::string text, const std::filesystem::path& path,
-                        const std::string& name) {
-  for (const std::string& shown : {"'" + path.string() + "'", path.string()}) {
-    for (size_t at = 0; (at = text.find(shown, at)) != std::string::npos; at += name.size()) {
-      text.replace(at, shown.size(), name);
-    }
-  }
-  return text;
-}
-
 /// Keeps the upload, and says nothing of where it lies.
 class UploadReader final : public audio::AudioReader {
  public:
@@ -109,11 +98,6 @@ bool IsOver(RenderState state) {
   return state != RenderState::kQueued && state != RenderState::kRunning;
 }
 
-RenderFile::~RenderFile() {
-  std::error_code gone;
-  std::filesystem::remove(path_, gone);
-}
-
 RenderJobs::RenderJobs(const RenderJobsOptions& options, const Parts& parts,
                        std::unique_ptr<UploadFolder> folder)
     : options_(options), parts_(parts), folder_(std::move(folder)), runners_(options.running) {}
@@ -185,7 +169,7 @@ Status RenderJobs::Watch(const std::string& id, const std::weak_ptr<RenderListen
   return {};
 }
 
-Result<std::shared_ptr<const RenderFile>> RenderJobs::File(const std::string& id) const {
+Result<std::shared_ptr<const FinishedFile>> RenderJobs::File(const std::string& id) const {
   const std::lock_guard lock(mu_);
   LC_ASSIGN_OR_RETURN(const JobPtr job, Find(id));
   if (job->file) return job->file;
@@ -244,13 +228,13 @@ void RenderJobs::Run(const JobPtr& job) {
   }
   const char* ending = job->spec.container == media::MovieContainer::kMp4 ? ".mp4" : ".mkv";
   const std::filesystem::path path = folder_->path() / (job->info.id + ending);
-  std::shared_ptr<const RenderFile> file;
+  std::shared_ptr<const FinishedFile> file;
   const auto outcome = Contain([&]() -> Result<pipeline::RenderOutcome> {
     DiskHold hold(folder_->share());
     LC_ASSIGN_OR_RETURN(pipeline::RenderOutcome done, Render(job, path, hold));
     LC_RETURN_IF_ERROR(done.status);
     const Status fits = hold.Resize(done.sink.bytes);
-    auto made = std::make_shared<RenderFile>(path, std::move(hold));  // goes if it does not fit
+    auto made = std::make_shared<FinishedFile>(path, std::move(hold));  // goes if it does not fit
     LC_RETURN_IF_ERROR(fits);
     file = std::move(made);
     return done;
@@ -316,7 +300,7 @@ void RenderJobs::Progress(const JobPtr& job, int64_t frames, std::optional<int64
 }
 
 void RenderJobs::Finish(const JobPtr& job, const Result<pipeline::RenderOutcome>& outcome,
-                        std::shared_ptr<const RenderFile> file) {
+                        std::shared_ptr<const FinishedFile> file) {
   const std::lock_guard lock(mu_);
   --running_;
   job->sound.file.reset();

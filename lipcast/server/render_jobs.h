@@ -58,27 +58,13 @@ struct RenderInfo {
   int64_t created_unix_s = 0, ended_unix_s = 0;
 };
 
-/// A finished file; it stays on the disk, and counts there, until the last holder lets go.
-class RenderFile {
- public:
-  RenderFile(std::filesystem::path path, DiskHold hold)
-      : path_(std::move(path)), hold_(std::move(hold)) {}
-  ~RenderFile();
-  RenderFile(const RenderFile&) = delete;
-  RenderFile& operator=(const RenderFile&) = delete;
-  const std::filesystem::path& path() const { return path_; }
-
- private:
-  const std::filesystem::path path_;
-  const DiskHold hold_;
-};
-
 class RenderListener {
  public:
   virtual ~RenderListener() = default;
   /// In order, the last one with IsOver; `file` is null unless it is done. Called with the jobs'
   /// lock held: must only post.
-  virtual void OnRender(const RenderInfo& info, const std::shared_ptr<const RenderFile>& file) = 0;
+  virtual void OnRender(const RenderInfo& info,
+                        const std::shared_ptr<const FinishedFile>& file) = 0;
 };
 
 struct RenderJobsOptions {
@@ -118,7 +104,7 @@ class RenderJobs {
   /// Tells `listener` of every change from now on, and of now.
   Status Watch(const std::string& id, const std::weak_ptr<RenderListener>& listener);
   /// kFailedPrecondition unless it is done.
-  Result<std::shared_ptr<const RenderFile>> File(const std::string& id) const;
+  Result<std::shared_ptr<const FinishedFile>> File(const std::string& id) const;
   /// Ends it if need be, and forgets it.
   Status Remove(const std::string& id);
 
@@ -138,7 +124,7 @@ class RenderJobs {
     pipeline::Session* session = nullptr;  // while it runs
     Status cancelled;
     TimePoint told{}, ended{};
-    std::shared_ptr<const RenderFile> file;
+    std::shared_ptr<const FinishedFile> file;
     std::vector<std::weak_ptr<RenderListener>> listeners;
   };
   using JobPtr = std::shared_ptr<Job>;
@@ -151,7 +137,7 @@ class RenderJobs {
                                          DiskHold& hold);
   void Progress(const JobPtr& job, int64_t frames, std::optional<int64_t> total);
   void Finish(const JobPtr& job, const Result<pipeline::RenderOutcome>& outcome,
-              std::shared_ptr<const RenderFile> file);
+              std::shared_ptr<const FinishedFile> file);
 
   void MakeRoom(int64_t bytes);
 

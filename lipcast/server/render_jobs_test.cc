@@ -20,7 +20,7 @@ constexpr audio::AudioFormat kPcm{16'000, 1, audio::SampleType::kS16};
 
 class Ear final : public RenderListener {
  public:
-  void OnRender(const RenderInfo& info, const std::shared_ptr<const RenderFile>& file) override {
+  void OnRender(const RenderInfo& info, const std::shared_ptr<const FinishedFile>& file) override {
     const std::lock_guard lock(mu_);
     heard_.push_back(info);
     file_ = file;
@@ -31,7 +31,7 @@ class Ear final : public RenderListener {
     changed_.wait(lock, [&] { return !heard_.empty() && heard_.back().state == state; });
     return heard_.back();
   }
-  std::shared_ptr<const RenderFile> file() {
+  std::shared_ptr<const FinishedFile> file() {
     const std::lock_guard lock(mu_);
     return file_;
   }
@@ -43,8 +43,8 @@ class Ear final : public RenderListener {
  private:
   std::mutex mu_;
   std::condition_variable changed_;
-  std::vector<RenderInfo> heard_;           // guarded by mu_
-  std::shared_ptr<const RenderFile> file_;  // guarded by mu_
+  std::vector<RenderInfo> heard_;             // guarded by mu_
+  std::shared_ptr<const FinishedFile> file_;  // guarded by mu_
 };
 
 class RenderJobsTest : public testing::Test {

@@ -1,10 +1,9 @@
 #include "lipcast/server/rest_log.h"
 
-#include <fmt/chrono.h>
-#include <fmt/format.h>
-
 #include <nlohmann/json.hpp>
 #include <utility>
+
+#include "lipcast/server/json_text.h"
 
 namespace lipcast::server {
 
@@ -16,7 +15,7 @@ std::vector<HttpRoute> LogRoutes(const RecentLog& log) {
                Json fields = Json::object();
                for (const auto& [key, value] : line.fields) fields[key] = value;
                const auto time = std::chrono::system_clock::to_time_t(line.time);
-               lines.push_back({{"time", fmt::format("{:%Y-%m-%dT%H:%M:%SZ}", fmt::gmtime(time))},
+               lines.push_back({{"time", WallTime(time)},
                                 {"level", LogLevelName(line.level)},
                                 {"event", line.event},
                                 {"fields", std::move(fields)}});

@@ -1,13 +1,10 @@
 #include "lipcast/server/rest_sessions.h"
 
-#include <fmt/chrono.h>
-#include <fmt/format.h>
-
-#include <ctime>
 #include <nlohmann/json.hpp>
 #include <utility>
 
 #include "lipcast/avatar/package_path.h"
+#include "lipcast/server/json_text.h"
 
 namespace lipcast::server {
 namespace {
@@ -39,7 +36,6 @@ const char* OutputOf(const StreamOptions& options) {
 Json JsonOf(const SpeechStream& stream) {
   const StreamRecord& record = stream.record();
   const StreamOptions& options = stream.options();
-  const auto since = static_cast<std::time_t>(record.opened_unix_s());
   return {{"id", stream.id()},
           {"avatar", stream.avatar()},
           {"state", stream.over()       ? "ending"
@@ -47,8 +43,9 @@ Json JsonOf(const SpeechStream& stream) {
                                         : "idle"},
           {"protocol", std::string(options.interface)},
           {"pace", options.live ? "live" : "file"},
-          {"since", fmt::format("{:%Y-%m-%dT%H:%M:%SZ}", fmt::gmtime(since))},
+          {"since", WallTime(record.opened_unix_s())},
           {"frames", record.frames()},
+          {"recorded", stream.tapped()},
           {"peer", options.peer},
           {"output", OutputOf(options)},
           {"width", stream.width()},
@@ -60,16 +57,15 @@ HttpAnswer Answer(const Json& json, int code = 200) {
   return JsonAnswer(json.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n", code);
 }
 
-Result<std::shared_ptr<SpeechStream>> Find(const SpeechHost& host, const HttpCall& call) {
-  const std::string& id = call.path.at("id");
+}  // namespace
+
+Result<std::shared_ptr<SpeechStream>> FindSession(const SpeechHost& host, const std::string& id) {
   for (auto& stream : host.Streams()) {
     if (stream->id() == id) return std::move(stream);
   }
   return Status(Code::kNotFound,
                 "session '" + avatar::ShownText(id, kShownBytes) + "': no such session is open");
 }
-
-}  // namespace
 
 std::vector<HttpRoute> SessionRoutes(SpeechHost& host) {
   return {
@@ -79,11 +75,11 @@ std::vector<HttpRoute> SessionRoutes(SpeechHost& host) {
          return Answer({{"sessions", std::move(all)}});
        })},
       {"GET", "/v1/sessions/{id}", AnswerAtOnce([&host](const HttpCall& call) {
-         const auto stream = Find(host, call);
+         const auto stream = FindSession(host, call.path.at("id"));
          return stream.ok() ? Answer(JsonOf(**stream)) : FailureAnswer(stream.status());
        })},
       {"DELETE", "/v1/sessions/{id}", AnswerAtOnce([&host](const HttpCall& call) {
-         const auto stream = Find(host, call);
+         const auto stream = FindSession(host, call.path.at("id"));
          if (!stream.ok()) return FailureAnswer(stream.status());
          (*stream)->Cancel(Status(Code::kCancelled, "the session was ended by a DELETE over HTTP"));
          return HttpAnswer{204, {}, {}, {}};

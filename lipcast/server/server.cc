@@ -25,10 +25,12 @@
 #include "lipcast/server/http_server.h"
 #include "lipcast/server/http_target.h"
 #include "lipcast/server/recent_log.h"
+#include "lipcast/server/recordings.h"
 #include "lipcast/server/refusal.h"
 #include "lipcast/server/rest_api.h"
 #include "lipcast/server/rest_live_sessions.h"
 #include "lipcast/server/rest_log.h"
+#include "lipcast/server/rest_recordings.h"
 #include "lipcast/server/rest_renders.h"
 #include "lipcast/server/rest_say.h"
 #include "lipcast/server/rest_sessions.h"
@@ -66,6 +68,16 @@ RenderJobsOptions RenderOptionsOf(const ServerConfig& config, int workers) {
   options.keep = std::chrono::seconds(config.render_keep_seconds);
   options.disk_bytes = config.render_disk_mb << 20;
   options.encoder_threads = workers;  // as the command has it, for the same bytes
+  return options;
+}
+
+RecordingsOptions RecordingOptionsOf(const ServerConfig& config) {
+  RecordingsOptions options;
+  options.folder = config.render_folder;
+  options.running = config.recordings_running;
+  options.length = std::chrono::seconds(config.recording_max_seconds);
+  options.keep = std::chrono::seconds(config.recording_keep_seconds);
+  options.disk_bytes = config.recording_disk_mb << 20;
   return options;
 }
 
@@ -110,7 +122,8 @@ struct Server::State {
   GrpcAvatarHealth health;
   AvatarRegistry registry;
   Admission admission;
-  std::unique_ptr<RenderJobs> jobs;  // before host: its slow threads use them
+  std::unique_ptr<RenderJobs> jobs;        // before host: its slow threads use them
+  std::unique_ptr<Recordings> recordings;  // before host: its streams tell them of their end
   RenderPlace renders;
   SpeechHost host;
   AccessControl access;
@@ -200,6 +213,9 @@ Result<std::unique_ptr<Server>> Server::Start(const ServerConfig& config,
                       RenderJobs::Create(RenderOptionsOf(config, parts.engine->workers()),
                                          {parts.engine, &state->registry, parts.metrics,
                                           &state->recent, parts.clock}));
+  LC_ASSIGN_OR_RETURN(
+      state->recordings,
+      Recordings::Create(RecordingOptionsOf(config), {parts.metrics, &state->recent, parts.clock}));
   state->renders = {&state->host, state->jobs.get(), &state->jobs->folder(),
                     static_cast<uint64_t>(config.max_upload_bytes), config.jpeg_quality};
   for (const std::string& name : config.preload) {
@@ -275,6 +291,7 @@ Result<std::unique_ptr<Server>> Server::Start(const ServerConfig& config,
   LC_RETURN_IF_ERROR(http.router.Add(AvatarRoutes(state->host, state->facts)));
   LC_RETURN_IF_ERROR(http.router.Add(RenderRoutes(*state->jobs, state->host.slow())));
   LC_RETURN_IF_ERROR(http.router.Add(SessionRoutes(state->host)));
+  LC_RETURN_IF_ERROR(http.router.Add(RecordingRoutes(state->host, *state->recordings)));
   LC_RETURN_IF_ERROR(http.router.Add(LogRoutes(state->recent)));
   LC_RETURN_IF_ERROR(http.router.Add(LiveSessionRoutes(state->host, config.jpeg_quality)));
   http.upgrades["/v1/speak"] = [raw = state.get()](HttpSocket socket, UpgradeRequest request,
@@ -294,6 +311,7 @@ Server::~Server() {
   state.admission.Drain();
   state.say_stop.request_stop();
   state.jobs->CancelAll();
+  state.recordings->Drain();
   state.host.CancelAll(refusal::Draining());
   state.health.Stop();
   state.grpc->Shutdown(std::chrono::system_clock::now() + kGoodbye);
@@ -363,15 +381,18 @@ void Server::BeginDrain() {
   state_->health.Drain();
   state_->admission.Drain();
   state_->jobs->Drain();
+  state_->recordings->Drain();
 }
 
 bool Server::Drained() const {
-  return state_->host.open_streams() == 0 && state_->jobs->active() == 0;
+  return state_->host.open_streams() == 0 && state_->jobs->active() == 0 &&
+         state_->recordings->active() == 0;
 }
 
 void Server::Tidy() {
   state_->registry.EvictIdle();
   state_->jobs->Tidy();
+  state_->recordings->Tidy();
   state_->Sample();
 }
 

@@ -63,6 +63,11 @@ struct ServerConfig {
   int render_keep_seconds = 3600;
   int64_t render_disk_mb = 4096;
 
+  // recordings
+  int recordings_running = 8;  ///< at a time; 0: none
+  int recording_max_seconds = 3600, recording_keep_seconds = 3600;
+  int64_t recording_disk_mb = 4096;
+
   // output
   int jpeg_quality = 75;
   std::string compat_frames = "jpeg";  ///< jpeg or raw (BGR)

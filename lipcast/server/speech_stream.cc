@@ -86,6 +86,7 @@ Result<std::shared_ptr<SpeechStream>> SpeechStream::Create(
 
 SpeechStream::~SpeechStream() {
   if (!record_) return;  // it was refused
+  if (tap_) tap_->OnStreamEnd(status_);
   int64_t unread = unread_;
   for (const auto& out : out_) unread += out->is_kept_frame() ? 1 : 0;
   record_->Closed(status_, unread);
@@ -182,6 +183,11 @@ Status SpeechStream::status() const {
 bool SpeechStream::over() const {
   const std::lock_guard lock(mu_);
   return over_;
+}
+
+bool SpeechStream::tapped() const {
+  const std::lock_guard lock(mu_);
+  return tap_ && tap_->wants_more();
 }
 
 // ---------------------------------------------------------------- on the loop

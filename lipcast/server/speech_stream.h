@@ -79,6 +79,16 @@ class StreamListener {
   virtual void OnAccepted() = 0;  ///< the request pushed last was taken: push the next
 };
 
+/// Looks on as frames leave for the client. Called where the adapter pops: must only queue.
+class FrameTap {
+ public:
+  virtual ~FrameTap() = default;
+  /// One frame, as the client gets it. False: it wants no more, and is let go.
+  virtual bool Take(const StreamEvent& frame) = 0;
+  virtual bool wants_more() const = 0;
+  virtual void OnStreamEnd(const Status& why) = 0;  ///< the last call
+};
+
 /// What streams share. All of it outlives them.
 struct StreamPlace {
   pipeline::Engine* engine = nullptr;
@@ -110,6 +120,11 @@ class SpeechStream : public std::enable_shared_from_this<SpeechStream> {
   /// dropped, also after the last event.
   void Cancel(Status why);
 
+  /// From the next key frame on, which is asked for; the frames are shown to it as they are popped.
+  /// kAlreadyExists where one wants more, kFailedPrecondition at file pace and after the end.
+  Status Tap(std::shared_ptr<FrameTap> tap);
+  bool tapped() const;  ///< by one that wants more
+
   enum class Popped { kEvent, kNothing, kEnd };
   Popped Pop(StreamEvent* event);
   Status status() const;  ///< after kEnd: why
@@ -121,6 +136,7 @@ class SpeechStream : public std::enable_shared_from_this<SpeechStream> {
   int width() const { return encoder_->width(); }  ///< of what decodes
   int height() const { return encoder_->height(); }
   std::span<const uint8_t> codec_config() const { return encoder_->codec_config(); }
+  std::span<const uint8_t> avcc() const { return encoder_->avcc(); }
   /// Of the sound that frames carry; meaningless with kNone.
   audio::AudioFormat sound_format() const;
   const StreamOptions& options() const { return options_; }
@@ -195,6 +211,7 @@ class SpeechStream : public std::enable_shared_from_this<SpeechStream> {
   void MakePicture(const pipeline::Frame& frame, TimePoint due, Out& out);
   void MakeSound(const pipeline::Frame& frame, Out& out);
   static void Complete(Out* out, int parts);
+  void LetGo(const std::shared_ptr<FrameTap>& tap);
 
   /// Drawn, encoded and sound, that may wait for the client, and one frame more.
   static constexpr size_t kMaxUnreadBytes = 64 << 20;
@@ -231,6 +248,7 @@ class SpeechStream : public std::enable_shared_from_this<SpeechStream> {
   mutable std::mutex mu_;
   std::deque<std::shared_ptr<Out>> out_;  // guarded by mu_
   bool key_frame_wanted_ = false;         // guarded by mu_
+  std::shared_ptr<FrameTap> tap_;         // guarded by mu_
   bool over_ = false;                     // guarded by mu_
   int64_t unread_ = 0;                    // guarded by mu_: frames that a Cancel dropped
   Status status_;                         // guarded by mu_

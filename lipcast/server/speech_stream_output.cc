@@ -19,6 +19,7 @@ constexpr int kAnswersWaiting = 64;
 
 SpeechStream::Popped SpeechStream::Pop(StreamEvent* event) {
   std::shared_ptr<Out> out;
+  std::shared_ptr<FrameTap> tap;
   size_t left = 0;
   {
     const std::lock_guard lock(mu_);
@@ -27,13 +28,36 @@ SpeechStream::Popped SpeechStream::Pop(StreamEvent* event) {
     out = std::move(out_.front());
     out_.pop_front();
     left = out_.size();
+    tap = tap_;
   }
   if (out->event.kind == StreamEvent::Kind::kFrame) {
     record_->Sent(out->event.repeated, out->steps.get(), left);
+    if (tap && !tap->Take(out->event)) LetGo(tap);
   }
   *event = std::move(out->event);
   if (!options_.live) SchedulePump();
   return Popped::kEvent;
+}
+
+Status SpeechStream::Tap(std::shared_ptr<FrameTap> tap) {
+  if (!live_) {
+    return Status(
+        Code::kFailedPrecondition,
+        "a session at file pace has its frames as fast as they are read: render the sound");
+  }
+  const std::lock_guard lock(mu_);
+  if (over_) return Status(Code::kFailedPrecondition, "the session has ended");
+  if (tap_ && tap_->wants_more()) {
+    return Status(Code::kAlreadyExists, "the session is being recorded already");
+  }
+  tap_ = std::move(tap);
+  key_frame_wanted_ = true;
+  return {};
+}
+
+void SpeechStream::LetGo(const std::shared_ptr<FrameTap>& tap) {
+  const std::lock_guard lock(mu_);
+  if (tap_ == tap) tap_ = nullptr;
 }
 
 void SpeechStream::HandleFrame(pipeline::Frame& frame, TimePoint due) {

@@ -42,9 +42,7 @@ Status DiskShare::Take(int64_t bytes) {
   if (TryTake(bytes)) return {};
   if (make_room_) make_room_(bytes);
   if (TryTake(bytes)) return {};
-  return refusal::Exhausted(
-      refusal::kDisk,
-      "sounds and files of renders fill the disk's share (renders.disk_mb): try later");
+  return refusal::Exhausted(refusal::kDisk, full_);
 }
 
 void DiskShare::GiveBack(int64_t bytes) {
@@ -66,15 +64,20 @@ Status DiskHold::Resize(int64_t bytes) {
   return {};
 }
 
+FinishedFile::~FinishedFile() {
+  std::error_code gone;
+  std::filesystem::remove(path_, gone);
+}
+
 Result<std::unique_ptr<UploadFolder>> UploadFolder::Create(const std::filesystem::path& parent,
-                                                           int64_t limit_bytes) {
+                                                           int64_t limit_bytes, std::string full) {
   std::error_code error;
   std::filesystem::path place =
       parent.empty() ? std::filesystem::temp_directory_path(error) : parent;
   if (error) return Failed("the folder for temporary files", error.value());
   std::string name = (place / "lipcast-XXXXXX").string();
   if (::mkdtemp(name.data()) == nullptr) return Failed("a folder for uploads, " + name, errno);
-  return std::unique_ptr<UploadFolder>(new UploadFolder(name, limit_bytes));
+  return std::unique_ptr<UploadFolder>(new UploadFolder(name, limit_bytes, std::move(full)));
 }
 
 UploadFolder::~UploadFolder() {
@@ -105,6 +108,16 @@ Status UploadFile::Append(std::string_view piece) {
     bytes_ += static_cast<uint64_t>(written);
   }
   return {};
+}
+
+std::string WithoutPath(std::string text, const std::filesystem::path& path,
+                        const std::string& name) {
+  for (const std::string& shown : {"'" + path.string() + "'", path.string()}) {
+    for (size_t at = 0; (at = text.find(shown, at)) != std::string::npos; at += name.size()) {
+      text.replace(at, shown.size(), name);
+    }
+  }
+  return text;
 }
 
 }  // namespace lipcast::server

@@ -1,4 +1,4 @@
-#include "lipcast/server/rest_renders.h"
+#include "lipcast/server/http_file.h"
 
 #include <gtest/gtest.h>
 
