@@ -84,13 +84,14 @@ def test_a_spoken_file_comes_back_as_a_movie_with_its_sound(server, tmp_path):
     # A frame that was late on a busy machine has its sound and shows the picture before.
     late = server.metric("frames_late_total") - late
     frames = len(sound) / 16000 * FPS
+    block = 1024 / 16000  # of AAC: the last one is filled up
     assert frames >= 3 * FPS
-    assert frames - late - 1 <= pictures <= frames + 1
+    assert frames - late - block * FPS <= pictures <= frames + 1
     loud = np.abs(sound).max() / (np.abs(samples.astype(float)).max() / 32768)
     assert 0.5 < loud < 2, "it is heard as loud as it was said"
     first, end = lab.last_pts_s(target)
     assert first == 0 and end * FPS <= frames + 1
-    assert late > 0 or abs(end - len(sound) / 16000) <= 1 / FPS
+    assert late > 0 or abs(end - len(sound) / 16000) <= block
     assert gone(server, session)
 
 
