@@ -9,8 +9,6 @@ import re
 import socket
 import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import grpc
 import jsonschema
@@ -20,7 +18,7 @@ import soundfile
 from openapi_spec_validator import validate
 
 from tests import lab
-from tests.served import fetch, pcm, serving, wait_until
+from tests.served import pcm, serving, wait_until
 
 
 def ask(server, method, path, body=None, headers=None, timeout=60):
@@ -444,32 +442,3 @@ def test_the_server_ends_only_when_its_renders_have(wav):
         assert own.process.wait(timeout=60) == 0
         log = own.process.stderr.read()
         assert "render_ended" in log and "state=done" in log, (job, log)
-
-
-def test_a_program_that_speaks_ends_with_the_server(tmp_path):
-    """It has ten seconds otherwise; what it started ends with it."""
-    program = tmp_path / "say.sh"
-    program.write_text(f"#!/bin/sh\necho $$ > {tmp_path}/pid\nsleep 1000 & wait\n")
-    program.chmod(0o755)
-    body = json.dumps({"text": "a"}).encode()
-    headers = {"Content-Type": "application/json"}
-    with (
-        serving("--set", f"say.command={program}") as own,
-        ThreadPoolExecutor(1) as pool,
-    ):
-        asked = pool.submit(fetch, own, "/v1/say", "POST", headers, body)
-        assert wait_until(lambda: (tmp_path / "pid").is_file())
-        own.process.terminate()
-        assert own.process.wait(timeout=8) == 0
-        with contextlib.suppress(OSError, http.client.HTTPException):  # it hung up
-            assert asked.result()[0] == 503
-    group = (tmp_path / "pid").read_text().strip()
-
-    def living():  # a zombie is dead, and whether it is buried is not ours
-        for stat in Path("/proc").glob("[0-9]*/stat"):
-            with contextlib.suppress(OSError):  # it has ended
-                state, _, its_group = stat.read_text().rpartition(")")[2].split()[:3]
-                if its_group == group and state != "Z":
-                    yield stat
-
-    assert wait_until(lambda: not list(living()))

@@ -16,11 +16,14 @@ namespace {
 
 // A signal handler can reach nothing but globals: the one place that has any.
 std::atomic<int64_t> g_first_ms{0};  // since the machine started; 0: none came yet
+std::atomic<bool> g_writes_file{false};
+std::atomic<pid_t> g_group{0};
 int g_pipe[2] = {-1, -1};
 
 /// `timeout` and some shells tell a process and its group: two signals for one wish.
 constexpr int64_t kOneWishMs = 500;
-constexpr std::string_view kEndedAtOnce =
+constexpr std::string_view kEndedAtOnce = "lipcast: ended at once\n";
+constexpr std::string_view kEndedWhileWriting =
     "lipcast: ended at once; an unfinished file (.lipcast-*.part) may lie beside the output\n";
 
 int64_t NowMs() {
@@ -36,8 +39,9 @@ void OnSignal(int) {
   if (g_first_ms.compare_exchange_strong(first, now)) {
     StopWaiting();
   } else if (now - first >= kOneWishMs) {
-    [[maybe_unused]] const ssize_t told =
-        write(STDERR_FILENO, kEndedAtOnce.data(), kEndedAtOnce.size());
+    if (const pid_t group = g_group.load(); group > 0) kill(-group, SIGKILL);
+    const std::string_view line = g_writes_file.load() ? kEndedWhileWriting : kEndedAtOnce;
+    [[maybe_unused]] const ssize_t told = write(STDERR_FILENO, line.data(), line.size());
     _exit(130);
   }
   errno = error;
@@ -54,6 +58,10 @@ void CatchInterrupts() {
   sigaction(SIGTERM, &action, nullptr);
   signal(SIGPIPE, SIG_IGN);
 }
+
+void EndingAtOnceLeavesAFile() { g_writes_file.store(true); }
+
+std::atomic<pid_t>& GroupThatEndsToo() { return g_group; }
 
 bool Interrupted() { return g_first_ms.load() != 0; }
 

@@ -195,6 +195,7 @@ int Render::Run() {
   sink_options.jpeg_quality = args_.quality;
   sink_options.threads = (*place)->engine->workers();
   sink_options.overwrite = args_.overwrite;
+  if (args_.output != "-") EndingAtOnceLeavesAFile();
   auto sink = media::OpenSink(args_.output, args_.pixels, sink_options);
   if (!sink.ok()) return FailOutput(sink.status());
   sink_ = *std::move(sink);

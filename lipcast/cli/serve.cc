@@ -213,6 +213,7 @@ int Serve(const ServeArgs& args) {
   parts.log = &log;
   parts.clock = &clock;
   parts.trace = trace.get();
+  parts.say_group = &GroupThatEndsToo();
   for (const std::string& root : config->avatar_roots) parts.avatar_roots.emplace_back(root);
   if (parts.avatar_roots.empty()) parts.avatar_roots = AvatarRoots();
   parts.version = LIPCAST_VERSION;

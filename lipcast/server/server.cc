@@ -286,8 +286,10 @@ Result<std::unique_ptr<Server>> Server::Start(const ServerConfig& config,
   http.metrics = parts.metrics;
   LC_RETURN_IF_ERROR(http.router.Add(PagesOf(*state)));
   LC_RETURN_IF_ERROR(http.router.Add(WebPageRoutes()));
-  LC_RETURN_IF_ERROR(http.router.Add(
-      SayRoutes(SayProgramOf(config.say_command), state->say, state->say_stop.get_token())));
+  auto says = SayProgramOf(config.say_command);
+  if (says) says->group = parts.say_group;
+  LC_RETURN_IF_ERROR(
+      http.router.Add(SayRoutes(std::move(says), state->say, state->say_stop.get_token())));
   LC_RETURN_IF_ERROR(http.router.Add(AvatarRoutes(state->host, state->facts)));
   LC_RETURN_IF_ERROR(http.router.Add(RenderRoutes(*state->jobs, state->host.slow())));
   LC_RETURN_IF_ERROR(http.router.Add(SessionRoutes(state->host)));

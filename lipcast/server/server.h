@@ -1,5 +1,8 @@
 #pragma once
 
+#include <sys/types.h>
+
+#include <atomic>
 #include <memory>
 #include <string>
 #include <vector>
@@ -22,6 +25,7 @@ struct ServerParts {
   FrameTrace* trace = nullptr;  ///< null: none
   std::vector<std::filesystem::path> avatar_roots;
   std::string version, backend, h264_encoder;
+  std::atomic<pid_t>* say_group = nullptr;  ///< see SayProgram; null: not told
 };
 
 /// The live server: avatars, admission, gRPC and HTTP on the ports of the configuration.

@@ -3,12 +3,12 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <poll.h>
-#include <spawn.h>
+#include <pthread.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <cerrno>
 #include <csignal>
 #include <cstdlib>
@@ -44,13 +44,21 @@ class Descriptor {
   int fd_;
 };
 
-bool Installed(const std::string& program) {
+std::optional<std::string> Installed(const std::string& program) {
   const char* path = std::getenv("PATH");
   std::istringstream folders(path == nullptr ? "/usr/local/bin:/usr/bin:/bin" : path);
   for (std::string folder; std::getline(folders, folder, ':');) {
-    if (!folder.empty() && ::access((folder + "/" + program).c_str(), X_OK) == 0) return true;
+    std::string file = folder + "/" + program;
+    if (!folder.empty() && ::access(file.c_str(), X_OK) == 0) return file;
   }
-  return false;
+  return std::nullopt;
+}
+
+/// Of errno.
+Status NotStarted(const std::string& program) {
+  return Status(
+      Code::kUnavailable,
+      fmt::format("say.command: '{}': {}", avatar::ShownText(program, 80), std::strerror(errno)));
 }
 
 Status SystemFailure(const std::string& what) {
@@ -71,38 +79,62 @@ Result<Descriptor> TextFile(const std::string& text) {
   return file;
 }
 
-/// In a process group of its own, so that it can be ended with all that it started. SIGTERM and
-/// SIGPIPE do to it what they do by default, whatever this process made of them.
+/// The program as a file: as the shell finds it in PATH, or as it is where it has a slash.
+Result<std::string> FileOf(const std::string& program) {
+  if (program.find('/') != std::string::npos) return program;
+  if (std::optional<std::string> found = Installed(program)) return *std::move(found);
+  errno = ENOENT;
+  return NotStarted(program);
+}
+
+/// What the child does before it is the program: it shares this process' memory and holds its
+/// thread, so it touches nothing but its own signals, files and group. Returns only if it failed.
+int BecomeProgram(const char* file, char* const* argv, int in, int out, pid_t server) {
+  struct sigaction usual {};
+  usual.sa_handler = SIG_DFL;
+  for (int number = 1; number < NSIG; ++number) ::sigaction(number, &usual, nullptr);
+  // Whatever ends this server, a crash too, ends the program.
+  if (::prctl(PR_SET_PDEATHSIG, SIGKILL) != 0) return errno;
+  if (::getppid() != server) return ESRCH;
+  const int nothing = ::open("/dev/null", O_WRONLY | O_CLOEXEC);
+  if (nothing < 0 || ::setpgid(0, 0) != 0) return errno;
+  if (::dup2(in, 0) < 0 || ::dup2(out, 1) < 0 || ::dup2(nothing, 2) < 0) return errno;
+  for (int fd = 0; fd < 3; ++fd) ::fcntl(fd, F_SETFD, 0);
+  ::closefrom(3);
+  sigset_t none;
+  sigemptyset(&none);
+  ::pthread_sigmask(SIG_SETMASK, &none, nullptr);
+  ::execve(file, argv, environ);
+  return errno;
+}
+
+/// In a process group of its own, so that it can be ended with all that it started, and with every
+/// signal as it is by default, whatever this process made of it. vfork: posix_spawn knows no way to
+/// tie a child to its parent's life. The tie is to the calling thread, which waits for the child.
 Result<pid_t> Spawn(const SayProgram& program, int in, int out) {
+  LC_ASSIGN_OR_RETURN(const std::string file, FileOf(program.argv[0]));
   std::vector<char*> argv;
   for (const std::string& word : program.argv) argv.push_back(const_cast<char*>(word.c_str()));
   argv.push_back(nullptr);
-  posix_spawn_file_actions_t files;
-  posix_spawnattr_t attributes;
-  posix_spawn_file_actions_init(&files);
-  posix_spawnattr_init(&attributes);
-  posix_spawn_file_actions_adddup2(&files, in, 0);
-  posix_spawn_file_actions_adddup2(&files, out, 1);
-  posix_spawn_file_actions_addopen(&files, 2, "/dev/null", O_WRONLY, 0);
-  posix_spawn_file_actions_addclosefrom_np(&files, 3);
-  sigset_t signals;
-  sigemptyset(&signals);
-  posix_spawnattr_setsigmask(&attributes, &signals);
-  sigaddset(&signals, SIGTERM);
-  sigaddset(&signals, SIGPIPE);
-  posix_spawnattr_setsigdefault(&attributes, &signals);
-  posix_spawnattr_setflags(&attributes,
-                           POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
-  pid_t child = 0;
-  const int failed = posix_spawnp(&child, argv[0], &files, &attributes, argv.data(), environ);
-  posix_spawn_file_actions_destroy(&files);
-  posix_spawnattr_destroy(&attributes);
-  if (failed != 0) {
-    return Status(Code::kUnavailable,
-                  fmt::format("say.command: '{}': {}", avatar::ShownText(program.argv[0], 80),
-                              std::strerror(failed)));
+  const pid_t server = ::getpid();
+  volatile int failed = 0;  // written by the child
+  sigset_t all, before;
+  sigfillset(&all);
+  ::pthread_sigmask(SIG_SETMASK, &all, &before);  // no handler of ours runs in the child
+  const pid_t child = ::vfork();
+  if (child == 0) {
+    failed = BecomeProgram(file.c_str(), argv.data(), in, out, server);
+    ::_exit(127);
   }
-  return child;
+  const int error = child < 0 ? errno : failed;
+  ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  if (error == 0) return child;
+  if (child > 0) {
+    while (::waitpid(child, nullptr, 0) < 0 && errno == EINTR) {
+    }
+  }
+  errno = error;
+  return NotStarted(program.argv[0]);
 }
 
 Status Late(const SayProgram& program, const std::stop_token& stop) {
@@ -162,6 +194,22 @@ void End(pid_t child) {
   }
 }
 
+/// Tells the group while it may run.
+class Told {
+ public:
+  Told(std::atomic<pid_t>* where, pid_t group) : where_(where) {
+    if (where_ != nullptr) where_->store(group);
+  }
+  Told(const Told&) = delete;
+  Told& operator=(const Told&) = delete;
+  ~Told() {
+    if (where_ != nullptr) where_->store(0);
+  }
+
+ private:
+  std::atomic<pid_t>* where_;
+};
+
 }  // namespace
 
 std::optional<SayProgram> SayProgramOf(const std::vector<std::string>& command) {
@@ -184,6 +232,7 @@ Result<std::string> Say(const SayProgram& program, const std::string& text, std:
   const Descriptor from(ends[0]);
   Descriptor to(ends[1]);
   LC_ASSIGN_OR_RETURN(const pid_t child, Spawn(program, in.get(), to.get()));
+  const Told told(program.group, child);
   to = Descriptor();  // theirs alone, so that its end is seen
   const auto end = SteadyClock::now() + program.limit;
   auto sound = ReadAll(program, from.get(), end, stop);

@@ -1,5 +1,8 @@
 #pragma once
 
+#include <sys/types.h>
+
+#include <atomic>
 #include <chrono>
 #include <optional>
 #include <stop_token>
@@ -15,6 +18,9 @@ struct SayProgram {
   std::vector<std::string> argv;  ///< argv[0] is looked up in PATH
   std::chrono::milliseconds limit = std::chrono::seconds(10);
   size_t sound_bytes = 32 << 20;  ///< at most
+  /// Where its process group stands while it runs, 0 else: a signal handler that ends this process
+  /// at once ends the group first. May be null.
+  std::atomic<pid_t>* group = nullptr;
 };
 
 /// What `say.command` means: {"auto"} is espeak-ng if it is installed, {} none.
@@ -23,7 +29,8 @@ std::optional<SayProgram> SayProgramOf(const std::vector<std::string>& command);
 inline constexpr size_t kMaxSayBytes = 4000;  ///< of text
 
 /// The WAV. No shell is between, and the text is no argument, so nothing in it is ever obeyed.
-/// Waits for the program: call it on a thread of its own.
+/// Waits for the program: call it on a thread of its own. However this process ends, the program
+/// ends; what it started in turn, and hangs, outlives a crash only.
 /// Errors: kInvalidArgument for a text that is empty, too long or not UTF-8; kUnavailable for a
 ///         program that does not start, fails or writes no RIFF; kDeadlineExceeded and
 ///         kResourceExhausted above the limits, kUnavailable once `stop` is asked for: it is

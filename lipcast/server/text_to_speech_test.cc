@@ -6,6 +6,7 @@
 #include <poll.h>
 #include <sys/wait.h>
 
+#include <atomic>
 #include <cerrno>
 #include <csignal>
 #include <filesystem>
@@ -148,6 +149,37 @@ TEST(TextToSpeech, AProgramIsToldOfAClosedPipeThoughTheServerIgnoresIt) {
   const auto before = std::signal(SIGPIPE, SIG_IGN);
   const auto sound = Say(Shell("printf RIFF; kill -PIPE $$; printf more"), "a");
   std::signal(SIGPIPE, before);
+  EXPECT_EQ(sound.status().code(), Code::kUnavailable);
+}
+
+TEST(TextToSpeech, ItsGroupIsToldWhileItRuns) {
+  std::atomic<pid_t> group{0};
+  SayProgram program = Shell("");
+  program.group = &group;
+  std::stop_source stop;
+  const fs::path folder = fs::path(testing::TempDir()) / "say_group";
+  fs::remove_all(folder);
+  fs::create_directories(folder);
+  program.argv[2] = "cd '" + folder.string() + "'; echo $$ > first; mkdir ready; sleep 100 & wait";
+  auto said = std::async(std::launch::async, [&] { return Say(program, "a", stop.get_token()); });
+  EXPECT_TRUE(WaitFor([&] { return fs::exists(folder / "ready") && group != 0; }));
+  EXPECT_EQ(group, NumberIn(folder / "first"));
+  stop.request_stop();
+  EXPECT_FALSE(said.get().ok());
+  EXPECT_EQ(group, 0);
+}
+
+TEST(TextToSpeech, ASignalThatTheServerIgnoresOrBlocksReachesIt) {
+  const auto before = std::signal(SIGHUP, SIG_IGN);
+  sigset_t blocked, mask;
+  sigemptyset(&blocked);
+  sigaddset(&blocked, SIGHUP);
+  ::pthread_sigmask(SIG_BLOCK, &blocked, &mask);
+  const auto sound = Say(Shell("printf RIFF; kill -HUP $$; printf more"), "a");
+  ::pthread_sigmask(SIG_SETMASK, nullptr, &blocked);
+  EXPECT_TRUE(sigismember(&blocked, SIGHUP)) << "the server's own mask stays";
+  ::pthread_sigmask(SIG_SETMASK, &mask, nullptr);
+  std::signal(SIGHUP, before);
   EXPECT_EQ(sound.status().code(), Code::kUnavailable);
 }
 
