@@ -110,8 +110,7 @@ def examine(page, name):
 
 
 def quiet(page):
-    """Nothing in the console, but what a browser itself writes there of a request that was refused
-    or reached nobody."""
+    """Nothing in the console, but what a browser itself writes there of a request that reached nobody."""
     loud = [one for one in page.console if not network_note(one)]
     assert loud == []
 
@@ -300,6 +299,7 @@ def test_a_token_is_asked_for_refused_and_taken_and_the_server_leaves(
             connect(TOKEN)
             assert page.wait(READY), page.run(NOTICE)
             assert page.wait("document.querySelector('.card img')?.naturalWidth")
+            assert page.console == []
         assert page.wait(f"({NOTICE}).includes('does not answer')")
         assert "Trying again by itself" in page.run(NOTICE)
         examine(page, "gone")
@@ -314,7 +314,7 @@ def test_no_avatar(browser, tmp_path):
         with at(browser, server) as page:
             assert page.wait(f"({NOTICE}).includes('There is no avatar yet')")
             examine(page, "no-avatar")
-            quiet(page)
+            assert page.console == []
 
 
 def test_the_keyboard_reaches_everything_in_the_order_it_is_seen(browser, served):

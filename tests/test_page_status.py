@@ -122,6 +122,7 @@ def test_without_its_token_it_shows_nothing(page, tmp_path):
             assert page.run(
                 "document.getElementById('token-form').offsetParent === null"
             )
+        assert page.console == []
 
 
 def test_a_server_that_went_is_said(page):

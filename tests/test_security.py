@@ -192,6 +192,30 @@ def test_wrong_tokens_shut_an_address_out(tmp_path):
         assert fetch(server, "/healthz")[0] == 200
 
 
+def test_access_tells_what_would_be_refused_and_is_no_way_round_it(tmp_path):
+    tokens = token_file(tmp_path, TOKEN)
+    options = ["--set", f"listen.tokens={tokens}"]
+    options += ["--set", "limits.wrong_tokens_per_minute=2"]
+    with serving(*options) as server:
+
+        def access(headers):
+            code, found, body = fetch(server, "/v1/access", headers=headers)
+            assert code == 200 and found["Cache-Control"] == "no-store"
+            answer = json.loads(body)
+            assert answer["granted"] is ("reason" not in answer)
+            return answer.get("reason", "granted")
+
+        wrong = {"Authorization": f"Bearer {OTHER}"}
+        # Of a page that may not ask, a token is not even looked at: nothing to try them out by.
+        for token in (BEARER, wrong, wrong, wrong):
+            assert access({**token, "Origin": "https://evil.example"}) == "ORIGIN"
+        assert access(BEARER) == "granted"
+        assert access({}) == "TOKEN_MISSING"
+        assert [access(wrong) for _ in range(3)] == ["TOKEN_WRONG"] * 2 + ["RATE"]
+        assert access(BEARER) == "RATE"
+        assert fetch(server, "/metrics", headers=BEARER)[0] == 429
+
+
 def test_an_address_that_opens_too_fast_is_refused(wire):
     with serving("--set", "limits.opens_per_second=1") as server:
         codes = [ws_code(server) for _ in range(10)]

@@ -2,6 +2,7 @@
 //
 // A person on a canvas, alive as soon as it is in the page. docs/page.md says what it takes and tells.
 
+import { failureMessage } from "./messages.js";
 import { H264Pictures, JpegPictures, bestPictures, videoFormat } from "./pictures.js";
 import { Player } from "./player.js";
 import { Session, headersOf } from "./session.js";
@@ -95,10 +96,14 @@ export class LipcastAvatar extends HTMLElement {
     this.session = session;
     session.addEventListener("opened", ({ detail }) => this.opened(detail));
     session.addEventListener("frame", ({ detail }) => this.frame(detail));
-    for (const name of ["started", "finished", "cleared", "warning", "failed"]) {
+    for (const name of ["started", "finished", "cleared", "warning"]) {
       session.addEventListener(name, ({ detail }) => this.tell(name, detail));
     }
-    session.addEventListener("failed", () => this.setSpeaking(false));
+    session.addEventListener("failed", ({ detail }) => {
+      const { title, text } = failureMessage(detail);
+      this.tell("failed", { ...detail, message: `${title}. ${text}` });
+      this.setSpeaking(false);
+    });
   }
 
   endSession() {
@@ -132,15 +137,22 @@ export class LipcastAvatar extends HTMLElement {
       times.firstPictureMs = now - this.asked;
       this.tell("picture", { ms: times.firstPictureMs });
     }
-    if (frame.speaking && this.spoke?.utterance === frame.utterance) {
-      times.speakMs = now - this.spoke.at;
-      this.spoke = null;
+    if (drawn && this.spoke && this.spoke === frame.utterance) {
+      times.speakMs = now - this.session.neededAt;
+      this.spoke = 0;
     }
-    if (drawn && !frame.speaking && this.stopped) {
-      times.stopMs = now - this.stopped;
-      this.stopped = 0;
-    }
+    if (drawn && this.stopped) this.closing(frame, now - this.stopped.at);
     this.setSpeaking(frame.speaking);
+  }
+
+  /** The first picture that is none of what was stopped, and the first with a still mouth. */
+  closing({ utterance, speaking }, ms) {
+    if (utterance && utterance <= this.stopped.utterance) return;
+    if (!this.stopped.seen) this.times.stopMs = ms;
+    this.stopped.seen = true;
+    if (speaking && !utterance) return;
+    if (!speaking) this.times.stillMs = ms;
+    this.stopped = null;
   }
 
   setSpeaking(speaking) {
@@ -193,8 +205,7 @@ export class LipcastAvatar extends HTMLElement {
     await this.player.resume();
     const { audio } = this.player;
     if (!audio) throw new DOMException("wants a gesture first", "NotAllowedError");
-    this.module ??= audio.audioWorklet.addModule(new URL("microphone_worklet.js", import.meta.url));
-    await this.module;
+    await audio.audioWorklet.addModule(new URL("microphone_worklet.js", import.meta.url));
     this.interrupt();
     const utterance = this.spoken(this.session?.begin());
     const node = new AudioWorkletNode(audio, "microphone", { numberOfOutputs: 0 });
@@ -207,7 +218,7 @@ export class LipcastAvatar extends HTMLElement {
 
   spoken(utterance) {
     if (!utterance) throw new DOMException("no session with the server", "InvalidStateError");
-    this.spoke = { utterance, at: performance.now() };
+    this.spoke = utterance;
     return utterance;
   }
 
@@ -225,8 +236,10 @@ export class LipcastAvatar extends HTMLElement {
 
   interrupt() {
     this.closeMicrophone();
-    if (this.speaking) this.stopped = performance.now();
-    this.spoke = null;
+    if (this.speaking) {
+      this.stopped = { at: performance.now(), utterance: this.session?.utterance };
+    }
+    this.spoke = 0;
     if (!this.session?.utterance) return; // nothing was said
     this.session.clear();
     this.player.hush(this.session.utterance);
@@ -263,4 +276,5 @@ async function mono(buffer, rateHz) {
   return samples;
 }
 
-customElements.define("lipcast-avatar", LipcastAvatar);
+// A page may have it from two servers: one is enough, as `server` says whose avatar it shows.
+if (!customElements.get("lipcast-avatar")) customElements.define("lipcast-avatar", LipcastAvatar);

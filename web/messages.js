@@ -23,6 +23,11 @@ export function failureMessage({ failure, reason, retrySeconds }) {
         title: "The server is full",
         text: `It takes no more live sessions right now${reason ? ` (${reason})` : ""}.${again}`,
       };
+    case Failure.origin:
+      return {
+        title: "The server lets no page of this address in",
+        text: `Whoever runs it must name ${location.origin} in listen.origins.`,
+      };
     case Failure.blocked:
       return {
         title: "The server lets no session of this page in",

@@ -6,13 +6,15 @@ import {
 } from "./messages.js";
 import { programLines } from "./programs.js";
 import { RecordControls } from "./recording.js";
-import { headersOf, keptToken, sessionToken } from "./session.js";
+import { Failure, accessOf, headersOf, keptToken, sessionToken } from "./session.js";
 
 const $ = (id) => document.getElementById(id);
 const avatar = $("avatar");
 const welcome = $("hint").textContent;
 const link = linkOf(document.location.href);
-const page = { linked: link.text || link.audio, opened: null, failed: null, said: 0, capacity: null, uploadBytes: 0 };
+const page = {
+  linked: link.text || link.audio, listed: false, opened: null, failed: null, said: 0, capacity: null, uploadBytes: 0,
+};
 
 // ---- what the page says
 
@@ -54,6 +56,7 @@ avatar.addEventListener("opened", ({ detail }) => {
   showState();
   recording.setSession(detail.session);
   document.body.style.setProperty("--shape", `${detail.width} / ${detail.height}`);
+  if (!page.listed) showAvatars();
   if (avatar.pictures === "jpeg") say(jpegHint);
 });
 avatar.addEventListener("failed", ({ detail }) => {
@@ -65,6 +68,7 @@ avatar.addEventListener("failed", ({ detail }) => {
   showNotice(message);
   showMicrophone(false);
   showState();
+  if (!page.listed && [Failure.full, Failure.refused].includes(detail.failure)) showAvatars();
 });
 avatar.addEventListener("state", () => showState());
 avatar.addEventListener("warning", ({ detail }) => say(detail.message));
@@ -338,9 +342,16 @@ function card({ name, title, fps, width, height, problem }, chosen) {
   return item;
 }
 
+/** Begins with the one that is wanted, else with a good one. */
 async function showAvatars() {
-  const avatars = await listAvatars();
-  if (!avatars) return false;
+  const access = await accessOf(server, avatar.getAttribute("token"));
+  const avatars = access?.granted ? await listAvatars() : null;
+  page.listed = Boolean(avatars);
+  if (!avatars) {
+    // The session says why, and tries again by itself; an avatar of some name makes it ask.
+    if (!avatar.getAttribute("avatar")) choose("demo");
+    return;
+  }
   offerText();
   readInfo();
   const good = avatars.filter(({ problem }) => !problem);
@@ -353,7 +364,6 @@ async function showAvatars() {
     setStatus("failed", "No avatar");
     showNotice({ title: "There is no avatar yet", text: "lipcast avatar --help shows how to add one; then load this page again." });
   }
-  return true;
 }
 
 $("token-form").addEventListener("submit", (event) => {
@@ -405,9 +415,4 @@ const token = keptToken.read();
 if (token) avatar.setAttribute("token", token);
 if (link.problem) say(link.problem, true);
 if (link.avatar) choose(link.avatar);
-while (!(await showAvatars())) {
-  // The session says why, if the server does; an avatar of some name makes it ask.
-  if (!avatar.getAttribute("avatar")) choose("demo");
-  await new Promise((resolve) => setTimeout(resolve, 2000));
-  if (page.failed?.failure === "token") break; // the form goes on
-}
+showAvatars();

@@ -7,12 +7,22 @@ export const Failure = {
   gone: "gone", // no server, or the network
   token: "token", // it wants one, or another
   full: "full", // no capacity now
-  blocked: "blocked", // it answers, but lets no WebSocket of this page in
+  origin: "origin", // it lets no page of this one's origin in
+  blocked: "blocked", // it answers, but something in between lets no WebSocket through
   refused: "refused", // an opening it does not take: the reason says why
 };
 
 const AHEAD_SECONDS = 8; // of a file, before what is played
 const PIECE_SECONDS = 0.1;
+const NEEDED_SECONDS = 0.58, NEEDED_FRAMES = 4; // of an utterance before the server begins it
+
+/** What an answer of /v1/access means: failure, reason, whether it may pass. */
+const REFUSALS = {
+  TOKEN_MISSING: [Failure.token, "", false],
+  TOKEN_WRONG: [Failure.token, "wrong", false],
+  ORIGIN: [Failure.origin, "", false],
+  RATE: [Failure.full, "this address asks too often", true],
+};
 
 /**
  * Events (CustomEvent, `detail`): `opened` (Opened), `frame` (Frame), `started`, `finished`,
@@ -32,6 +42,12 @@ export class Session extends EventTarget {
 
   async connect() {
     this.timer = 0;
+    const access = await accessOf(this.base, this.token);
+    if (this.closed) return;
+    if (!access?.granted) {
+      this.fail(...(REFUSALS[access?.reason] ?? [Failure.gone, "", true]));
+      return;
+    }
     const url = new URL("v1/speak", this.base);
     url.protocol = url.protocol.replace("http", "ws");
     const ticket = await this.ticket();
@@ -60,27 +76,23 @@ export class Session extends EventTarget {
   /** A token for one socket: "" where none is wanted, null where there is none to be had. */
   async ticket() {
     if (!this.token) return "";
-    const answer = await post(new URL("v1/session-tokens", this.base), this.token);
-    if (answer.ok) return answer.token;
-    const refused = answer.status === 401;
-    this.fail(refused ? Failure.token : Failure.gone, refused ? "wrong" : "", !refused);
-    return null;
+    try {
+      return await sessionToken(this.base, this.token);
+    } catch (error) {
+      this.fail(error.gone ? Failure.gone : Failure.full, "", true);
+      return null;
+    }
   }
 
-  async lost(code, reason) {
+  lost(code, reason) {
     if (code === 1008) {
       const full = /^(RESOURCE_EXHAUSTED|UNAVAILABLE)/.test(reason);
       const passes = full || /^(DEADLINE_EXCEEDED|CANCELLED|INTERNAL|DATA_LOSS)/.test(reason);
       this.fail(full ? Failure.full : Failure.refused, reason.replace(/^[A-Z_]+: */, ""), passes);
       return;
     }
-    // A browser does not tell why a socket did not open: ask the server.
-    const status = await statusOf(new URL("v1/info", this.base), this.token);
-    if (this.closed) return;
-    if (status === 401) this.fail(Failure.token, "", false);
-    else if (status === 429) this.fail(Failure.full, "this address asks too often", true);
-    else if (status === 200 && this.tries >= 2) this.fail(Failure.blocked, "", true);
-    else this.fail(Failure.gone, "", true);
+    // It let this page in and no socket opened, three times: a browser does not tell why.
+    this.fail(this.tries >= 2 ? Failure.blocked : Failure.gone, "", true);
   }
 
   fail(failure, reason, passes) {
@@ -92,9 +104,14 @@ export class Session extends EventTarget {
   take(response) {
     const [name] = Object.keys(response);
     if (!name) return;
-    if (name === "opened") this.tries = 0;
+    if (name === "opened") this.begun(response.opened);
     if (name === "frame") this.feed(response.frame);
     this.tell(name, response[name]);
+  }
+
+  begun({ fps: { num, den = 1 } }) {
+    this.tries = 0;
+    this.neededSamples = this.rateHz * (NEEDED_SECONDS + (NEEDED_FRAMES * den) / num);
   }
 
   tell(name, detail) {
@@ -108,17 +125,22 @@ export class Session extends EventTarget {
   /** Begins an utterance that is pushed as it comes. Its id, or 0 where nobody listens. */
   begin() {
     this.playing = null;
+    this.pushed = 0;
+    this.neededAt = undefined; // when all was sent that the utterance's first picture waits for
     return this.open ? ++this.utterance : 0;
   }
 
   push(utterance, samples) {
-    if (this.open && utterance === this.utterance) this.socket.send(encodeAudio(utterance, samples));
+    if (!this.open || utterance !== this.utterance) return;
+    this.socket.send(encodeAudio(utterance, samples));
+    this.pushed += samples.length;
+    if (this.pushed >= this.neededSamples) this.neededAt ??= performance.now();
   }
 
   end(utterance) {
-    if (this.open && utterance === this.utterance) {
-      this.socket.send(JSON.stringify({ end: { utterance: String(utterance) } }));
-    }
+    if (!this.open || utterance !== this.utterance) return;
+    this.socket.send(JSON.stringify({ end: { utterance: String(utterance) } }));
+    this.neededAt ??= performance.now();
   }
 
   /** Speaks Int16 samples of rateHz: some seconds at once, the rest as it is played, so that a
@@ -168,23 +190,12 @@ export class Session extends EventTarget {
   }
 }
 
-/** GET with the token, whatever comes: the code, 0 for none. */
-async function statusOf(url, token) {
-  try {
-    return (await fetch(url, { headers: headersOf(token), cache: "no-store" })).status;
-  } catch {
-    return 0;
-  }
-}
-
-async function post(url, token) {
-  try {
-    const answer = await fetch(url, { method: "POST", headers: headersOf(token) });
-    const { token: ticket } = answer.ok ? await answer.json() : {};
-    return { ok: answer.ok, status: answer.status, token: ticket };
-  } catch {
-    return { ok: false, status: 0 };
-  }
+/** Whether the server would let this page in with that token: {granted}, and if not {reason} of
+ *  docs/protocol.md; null where nobody answers. Asked first, it keeps refusals out of the console. */
+export async function accessOf(base, token) {
+  const url = new URL("v1/access", base);
+  const answer = await fetch(url, { headers: headersOf(token), cache: "no-store" }).catch(() => null);
+  return answer?.ok ? answer.json().catch(() => null) : null;
 }
 
 /** The token a person gave on a page of this server: kept for the tab, until it is closed. */
@@ -195,9 +206,11 @@ export const keptToken = {
 
 /** One that is good once and for a minute, where no header can be set. Rejects with the reason. */
 export async function sessionToken(base, token) {
-  const answer = await post(new URL("v1/session-tokens", base), token);
-  if (!answer.ok) throw new Error(answer.status ? `HTTP ${answer.status}` : "the server does not answer");
-  return answer.token;
+  const url = new URL("v1/session-tokens", base);
+  const answer = await fetch(url, { method: "POST", headers: headersOf(token) }).catch(() => null);
+  if (!answer) throw Object.assign(new Error("the server does not answer"), { gone: true });
+  if (!answer.ok) throw new Error(`HTTP ${answer.status}`);
+  return (await answer.json()).token;
 }
 
 export function headersOf(token) {

@@ -2,12 +2,12 @@
 // and /metrics, asked for every two seconds while somebody looks.
 
 import { histograms, parseMetrics, quantileEdge, total } from "./prometheus.js";
-import { headersOf, keptToken } from "./session.js";
+import { accessOf, headersOf, keptToken } from "./session.js";
 
 const $ = (id) => document.getElementById(id);
 const server = new URL(".", document.baseURI);
-const EVERY_MS = 2000;
-const view = { token: keptToken.read(), timer: 0, frames: new Map() };
+const EVERY_MS = 2000, SELDOM_MS = 10000;
+const view = { token: keptToken.read(), timer: 0, pauseMs: EVERY_MS, frames: new Map() };
 
 async function ask(path, method = "GET") {
   const answer = await fetch(new URL(path, server), {
@@ -244,27 +244,32 @@ async function read() {
   $("status").textContent = info.draining ? "Shutting down" : "Ready";
 }
 
+function askForToken(why) {
+  $("status").textContent = "A token is needed";
+  if (view.token) tell(`The server does not take this token: ${why}.`);
+  $("all").hidden = true;
+  $("token-form").hidden = false;
+  $("token").focus();
+}
+
 async function refresh() {
   clearTimeout(view.timer);
-  let again = true;
-  try {
-    await read();
+  const gone = "The server does not answer";
+  const access = await accessOf(server, view.token);
+  const trouble = access?.granted
+    ? await read().then(() => "", (error) => (error.status ? error.message : gone))
+    : access?.message ?? gone;
+  // Each request to a server that is gone leaves a line in the console.
+  view.pauseMs = trouble ? Math.min(2 * view.pauseMs, SELDOM_MS) : EVERY_MS;
+  if (trouble) {
+    $("status").dataset.state = "failed";
+    $("status").textContent = trouble;
+  } else {
     $("token-form").hidden = true;
     $("all").hidden = false;
-  } catch (error) {
-    $("status").dataset.state = "failed";
-    if (error.status === 401) {
-      $("status").textContent = "A token is needed";
-      if (view.token) tell(`The server does not take this token: ${error.message}.`);
-      $("all").hidden = true;
-      $("token-form").hidden = false;
-      $("token").focus();
-      again = false;
-    } else {
-      $("status").textContent = error.status ? error.message : "The server does not answer";
-    }
   }
-  if (again && !document.hidden) view.timer = setTimeout(refresh, EVERY_MS);
+  if (access?.reason?.startsWith("TOKEN_")) askForToken(access.message);
+  else if (!document.hidden) view.timer = setTimeout(refresh, view.pauseMs);
 }
 
 $("token-form").addEventListener("submit", (event) => {

@@ -86,6 +86,7 @@ void HttpConnection::ReadHead() {
   parser_->body_limit(std::max(hall_.options.upload_bytes, kMaxJsonBytes));
   route_ = nullptr;
   label_ = "other";
+  any_origin_ = false;
   call_ = {};
   head_only_ = false;
   keep_alive_ = false;
@@ -193,9 +194,10 @@ void HttpConnection::OnHead() {
                        "': want a loopback name, or the host of one of listen.origins"));
     return;
   }
-  if (!OriginAllowed(request[http::field::origin], host, hall_.options.origins)) {
-    Refuse(Failure(403, Code::kPermissionDenied, "a page of another origin may not ask this",
-                   refusal::kOrigin));
+  const bool own = OriginAllowed(request[http::field::origin], host, hall_.options.origins);
+  any_origin_ = match.any_origin;
+  if (!own && !any_origin_) {
+    Refuse(FailureAnswer(refusal::OtherOrigin()));
     return;
   }
   const auto upgrade = hall_.options.upgrades.find(target->path());
@@ -209,6 +211,8 @@ void HttpConnection::OnHead() {
     return;
   }
   route_ = match.route;
+  if (route_->tells_access)
+    call_.access = own ? CheckAccess(*target, false) : refusal::OtherOrigin();
   if (route_->session_token) target->query.erase(kTokenParameter);
   call_.method = route_->method;
   call_.target = *std::move(target);
@@ -337,15 +341,11 @@ std::string HttpConnection::HeadOf(const HttpAnswer& answer, std::optional<uint6
   head.set("Referrer-Policy", "no-referrer");
   if (!answer.type.empty()) head.set(http::field::content_type, answer.type);
   if (parser_) {
-    const auto& origin = parser_->get()[http::field::origin];
-    const auto& also = hall_.options.origins.also;
-    if (!origin.empty() && std::ranges::find(also, origin) != also.end()) {
-      head.set(http::field::access_control_allow_origin, origin);
-      head.set(http::field::vary, "Origin");
-      if (parser_->get().method() == http::verb::options) {
-        head.set(http::field::access_control_allow_methods, "GET, POST, PUT, DELETE");
-        head.set(http::field::access_control_allow_headers, "Authorization, Content-Type");
-      }
+    const auto& request = parser_->get();
+    const bool asks_before = request.method() == http::verb::options;
+    for (auto& [name, value] : OriginHeaders(request[http::field::origin], any_origin_, asks_before,
+                                             hall_.options.origins)) {
+      head.set(name, value);
     }
   }
   for (const auto& [name, value] : answer.headers) {

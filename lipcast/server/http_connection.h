@@ -83,7 +83,7 @@ class HttpConnection final : public std::enable_shared_from_this<HttpConnection>
   HttpCall call_;
   std::string piece_;  // of the body
   uint64_t body_limit_ = 0;
-  bool head_only_ = false, keep_alive_ = false, chunked_ = false;
+  bool head_only_ = false, keep_alive_ = false, chunked_ = false, any_origin_ = false;
 
   std::string out_;
   size_t out_at_ = 0;

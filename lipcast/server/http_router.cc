@@ -142,6 +142,7 @@ HttpRouter::Match HttpRouter::Find(const std::string& method, const HttpTarget& 
       }
     }
     if (!fits) continue;
+    match.any_origin |= entry.route.any_origin;
     if (std::ranges::find(methods, entry.route.method) == methods.end()) {
       methods.push_back(entry.route.method);
       if (entry.route.method == "GET") methods.emplace_back("HEAD");

@@ -32,6 +32,7 @@ struct HttpCall {
   std::map<std::string, std::string> path;  ///< the {name}s of the pattern, decoded, never empty
   std::map<std::string, std::string, std::less<>> headers;  ///< names in small letters
   std::string peer;                                         ///< the client's address, no port
+  Status access;                                            ///< of a route that `tells_access`
   std::string body;                                         ///< of a kJson route
   std::shared_ptr<UploadFile> file;  ///< of a kFile route: gone when the last holder drops it
 };
@@ -96,6 +97,8 @@ struct HttpRoute {
   std::vector<std::string> query = {};  ///< names it takes; others are refused
   std::vector<std::string> types = {};  ///< of a kFile body: "audio/wav", "audio/*"; none: all
   bool open = false;                    ///< also without a token, where tokens are asked for
+  bool any_origin = false;              ///< pages of every origin may ask it and read the answer
+  bool tells_access = false;            ///< its call says what others would be refused with
   bool session_token = false;  ///< takes ?token=, for <img> and <video>, which cannot set headers
   bool opens_session = false;  ///< counts against limits.opens_per_second
 };
@@ -110,7 +113,8 @@ class HttpRouter {
   struct Match {
     const HttpRoute* route = nullptr;
     std::map<std::string, std::string> path;
-    std::string allow;  ///< "GET, HEAD, OPTIONS" where the path is known
+    std::string allow;        ///< "GET, HEAD, OPTIONS" where the path is known
+    bool any_origin = false;  ///< of a route of the path
   };
   /// A known path without a route for the method has only `allow`; an unknown one nothing.
   /// A step written out wins over a {name}.

@@ -12,6 +12,7 @@
 #include <thread>
 
 #include "lipcast/server/prometheus_metrics.h"
+#include "lipcast/server/refusal.h"
 
 namespace lipcast::server {
 namespace {
@@ -103,9 +104,16 @@ class HttpServerTest : public testing::Test {
                      },
                      HttpBody::kNone,
                      {"sized"}};
+    HttpRoute for_all{"GET", "/for-all", AnswerAtOnce([](const HttpCall& call) {
+                        const bool good = call.access.ok();
+                        return HttpAnswer{
+                            200, "text/plain",
+                            good ? "ok" : std::string(refusal::ReasonOf(call.access))};
+                      })};
+    for_all.any_origin = for_all.tells_access = true;
     EXPECT_TRUE(options.router
                     .Add({std::move(upload), std::move(json), std::move(forgets), std::move(throws),
-                          std::move(later), std::move(stream)})
+                          std::move(later), std::move(stream), std::move(for_all)})
                     .ok());
     auto server = HttpServer::Listen(std::move(options));
     EXPECT_TRUE(server.ok()) << server.status().ToString();
@@ -245,6 +253,17 @@ TEST_F(HttpServerTest, PagesOfListedOriginsMayRead) {
   EXPECT_THAT(asked, StartsWith("HTTP/1.1 204 "));
   EXPECT_THAT(asked, HasSubstr("Access-Control-Allow-Headers: Authorization"));
   EXPECT_THAT(Ask("GET /later HTTP/1.1"), Not(HasSubstr("Access-Control")));
+}
+
+TEST_F(HttpServerTest, PagesOfEveryOriginMayReadWhatIsForAllAndAskWhetherTheyMayMore) {
+  for (const char* origin : {"https://app.example", "https://evil.example"}) {
+    const std::string from = std::string(" HTTP/1.1\r\nOrigin: ") + origin;
+    EXPECT_THAT(Ask("GET /for-all" + from), HasSubstr("Access-Control-Allow-Origin: *\r\n"));
+    EXPECT_THAT(Ask("OPTIONS /for-all" + from), HasSubstr("Access-Control-Allow-Headers: Auth"));
+  }
+  EXPECT_THAT(Ask("GET /for-all HTTP/1.1"), EndsWith("\r\n\r\nok"));
+  EXPECT_THAT(Ask("GET /for-all HTTP/1.1\r\nOrigin: https://app.example"), EndsWith("ok"));
+  EXPECT_THAT(Ask("GET /for-all HTTP/1.1\r\nOrigin: https://evil.example"), EndsWith("ORIGIN"));
 }
 
 TEST_F(HttpServerTest, APortInUseIsOneLine) {

@@ -150,6 +150,21 @@ bool OriginAllowed(std::string_view origin, std::string_view host, const OriginR
   return HostAllowed(host, rules);
 }
 
+std::vector<std::pair<std::string, std::string>> OriginHeaders(std::string_view origin,
+                                                               bool any_origin, bool asks_before,
+                                                               const OriginRules& rules) {
+  std::vector<std::pair<std::string, std::string>> headers;
+  const bool listed = std::ranges::find(rules.also, origin) != rules.also.end();
+  if (!rules.also.empty()) headers.emplace_back("Vary", "Origin");  // or a cache mixes them up
+  if (origin.empty() || !(any_origin || listed)) return headers;
+  headers.emplace_back("Access-Control-Allow-Origin", any_origin ? "*" : origin);
+  if (!asks_before) return headers;
+  headers.emplace_back("Access-Control-Allow-Methods", "GET, POST, PUT, DELETE");
+  headers.emplace_back("Access-Control-Allow-Headers", "Authorization, Content-Type");
+  headers.emplace_back("Access-Control-Max-Age", "600");
+  return headers;
+}
+
 bool IsLoopback(const std::string& host) {
   in_addr four{};
   in6_addr six{};

@@ -4,6 +4,7 @@
 #include <map>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "lipcast/base/status.h"
@@ -44,6 +45,12 @@ bool HostAllowed(std::string_view host, const OriginRules& rules);
 
 /// `origin` and `host` are header values. No origin: no browser, or a page that only looks.
 bool OriginAllowed(std::string_view origin, std::string_view host, const OriginRules& rules);
+
+/// What lets a page of another origin read an answer: of a listed one, or of every one where
+/// `any_origin`. `asks_before`: the answer is that to an OPTIONS request, a preflight.
+std::vector<std::pair<std::string, std::string>> OriginHeaders(std::string_view origin,
+                                                               bool any_origin, bool asks_before,
+                                                               const OriginRules& rules);
 
 /// A loopback address, or localhost.
 bool IsLoopback(const std::string& host);

@@ -92,6 +92,22 @@ TEST(Origin, ANameThatPointsToLoopbackIsNotLoopback) {
   EXPECT_TRUE(OriginAllowed("https://app.example", "127.0.0.1:8080", rules));
 }
 
+TEST(Origin, HeadersLetListedPagesReadAndEveryPageWhatIsForAll) {
+  using Headers = std::vector<std::pair<std::string, std::string>>;
+  const OriginRules none, rules{{"https://app.example"}, false};
+  EXPECT_EQ(OriginHeaders("https://app.example", false, false, none), Headers());
+  EXPECT_EQ(OriginHeaders("", true, true, none), Headers());
+  // Whoever asks first: a cache between must not give one page the answer to another.
+  const std::pair<std::string, std::string> vary{"Vary", "Origin"};
+  EXPECT_EQ(OriginHeaders("", false, false, rules), Headers{vary});
+  EXPECT_EQ(OriginHeaders("https://evil.example", false, true, rules), Headers{vary});
+  EXPECT_EQ(OriginHeaders("https://app.example", false, false, rules),
+            (Headers{vary, {"Access-Control-Allow-Origin", "https://app.example"}}));
+  EXPECT_EQ(OriginHeaders("https://evil.example", true, false, rules),
+            (Headers{vary, {"Access-Control-Allow-Origin", "*"}}));
+  EXPECT_EQ(OriginHeaders("https://app.example", false, true, rules).size(), 5U);
+}
+
 TEST(Host, OnLoopbackOnlyItsNamesAndThoseOfListedPages) {
   const OriginRules rules{{"https://app.example", "http://dev.example:81"}, true};
   for (const char* host : {"", "127.0.0.1:8080", "localhost:8080", "LocalHost", "[::1]:8080",

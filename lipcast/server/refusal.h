@@ -30,6 +30,9 @@ inline constexpr std::string_view kTokenWrong = "TOKEN_WRONG";  ///< unknown, us
 inline Status Draining() {
   return Status(Code::kUnavailable, "the server is shutting down", kDraining);
 }
+inline Status OtherOrigin() {
+  return Status(Code::kPermissionDenied, "a page of another origin may not ask this", kOrigin);
+}
 inline Status Exhausted(std::string_view reason, std::string message) {
   return Status(Code::kResourceExhausted, std::move(message), reason);
 }

@@ -12,6 +12,7 @@
 #include <cstdlib>
 #include <fstream>
 #include <iterator>
+#include <nlohmann/json.hpp>
 #include <sstream>
 #include <thread>
 #include <utility>
@@ -158,6 +159,16 @@ std::vector<HttpRoute> Server::PagesOf(State& state) {
                                       AccessControl::kSessionTokenLife.count()));
       }),
       HttpBody::kJson};
+  // 200 whatever it says: a page that asks here first leaves no refusal in its browser's console.
+  HttpRoute access{"GET", "/v1/access", AnswerAtOnce([](const HttpCall& call) {
+                     nlohmann::json answer = {{"granted", call.access.ok()}};
+                     if (!call.access.ok()) {
+                       answer["reason"] = refusal::ReasonOf(call.access);
+                       answer["message"] = call.access.message();
+                     }
+                     return JsonAnswer(answer.dump() + "\n");
+                   })};
+  access.open = access.any_origin = access.tells_access = true;
   return {
       page("/healthz", true,
            [] {
@@ -168,7 +179,7 @@ std::vector<HttpRoute> Server::PagesOf(State& state) {
              return state.admission.draining() ? HttpAnswer{503, "text/plain", "draining\n", {}}
                                                : HttpAnswer{200, "text/plain", "ready\n", {}};
            }),
-      std::move(tokens), page("/metrics", false, [&state] {
+      std::move(tokens), std::move(access), page("/metrics", false, [&state] {
         state.Sample();
         return HttpAnswer{
             200, std::string(PrometheusMetrics::kContentType), state.parts.metrics->Render(), {}};
