@@ -98,6 +98,7 @@ def test_it_speaks_text_a_file_and_a_stream_and_stops(browser, host, served):
     with at(browser, host, served) as page:
         assert page.wait(ALIVE), page.run(STATE)
         assert says(page, "Ready")
+        assert page.run("getComputedStyle(avatar.canvas).visibility") == "visible"
         page.run("""{
             globalThis.told = [];
             for (const name of ["state", "started", "finished", "cleared", "audible"]) {
@@ -122,6 +123,10 @@ def test_it_speaks_text_a_file_and_a_stream_and_stops(browser, host, served):
         names = [name for name, _ in page.run("told")]
         assert names.count("started") == names.count("finished") == 3
         assert {"state", "cleared", "audible"} <= set(names)
+        # What else its page may ask.
+        for path in ("v1/info", "v1/avatars", "v1/say"):
+            answer = f"fetch(new URL('{path}', avatar.base)).then((one) => one.json())"
+            assert isinstance(page.run(answer), dict)
         # From these two servers and from nowhere else.
         ours = f"127.0.0.1:{served.http_port}/"
         good = (f"{host.origin}/", f"http://{ours}", f"ws://{ours}", "data:")
@@ -172,6 +177,8 @@ def test_a_page_that_is_not_listed_hears_so(browser, host):
         assert says(page, said), page.run(STATE)
         assert f"name {host.origin} in listen.origins" in page.run(STATE)
         assert not page.run("avatar.session.open")
+        # Its own background is seen, and no black canvas.
+        assert page.run("getComputedStyle(avatar.canvas).visibility") == "hidden"
 
 
 @pytest.mark.parametrize(
@@ -190,6 +197,9 @@ def test_with_a_token(browser, host, guarded, token, said):
             assert page.wait(ALIVE)
             page.click("#say button")
             assert page.wait("avatar.speaking"), page.run(STATE)
+            with_it = f"{{ headers: {{ Authorization: 'Bearer {token}' }} }}"
+            info = f"fetch(new URL('v1/info', avatar.base), {with_it})"
+            assert page.run(f"{info}.then((one) => one.json())")["version"]
 
 
 @pytest.mark.parametrize(

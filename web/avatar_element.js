@@ -17,7 +17,7 @@ export class LipcastAvatar extends HTMLElement {
     this.canvas.setAttribute("role", "img");
     this.canvas.setAttribute("aria-label", "Avatar");
     Object.assign(this.canvas.style, {
-      display: "block", width: "100%", height: "100%", objectFit: "contain",
+      display: "block", width: "100%", height: "100%", objectFit: "contain", visibility: "hidden",
     });
     this.attachShadow({ mode: "open" }).append(this.canvas);
     this.speaking = false;
@@ -134,6 +134,7 @@ export class LipcastAvatar extends HTMLElement {
     const now = performance.now();
     const { times } = this;
     if (drawn && times.firstPictureMs === undefined) {
+      this.canvas.style.visibility = ""; // until now the page's own background was there
       times.firstPictureMs = now - this.asked;
       this.tell("picture", { ms: times.firstPictureMs });
     }
