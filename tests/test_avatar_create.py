@@ -16,9 +16,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import lab
+import numpy as np
 import pytest
 from lipcast_studio.__main__ import main
 from lipcast_studio.find_torch import find_torch
+from lipcast_studio.optimise.own_feeds import find_sound, read_sound
+from lipcast_studio.optimise.package import Package
 
 find_torch()
 
@@ -161,6 +164,22 @@ def test_what_was_measured_stands_in_the_package_and_the_work_folder_is_gone(
     assert facts["onnx_difference"] <= 1e-4
     assert f"check: mouth opening r {facts['check']['mouth_r']:.2f}" in run["last"]
     assert sorted(p.name for p in folder.glob("*anna*")) == ["anna"]
+
+
+def test_the_persons_own_speech_is_in_the_package_for_optimise(
+    run: dict[str, object],
+) -> None:
+    """The recording holds out 2 s, too few: the whole of it is taken from, and create.json says so."""
+    facts = json.loads((run["avatar"] / "create.json").read_text())["speech"]
+    first, last = facts["frames"]
+    assert not facts["held_out"]
+    seconds = (last + 1 - first) / 25
+    said = f"speech.wav: {first / 25:.2f}-{(last + 1) / 25:.2f} s of the recording\n"
+    assert said in run["last"]
+    assert 5 < seconds <= 10
+    samples = read_sound(find_sound(Package(run["avatar"]), None))
+    assert len(samples) == round(seconds * 16000)
+    assert np.abs(samples).max() > 0.05
 
 
 def test_an_avatar_that_exists_is_replaced_only_when_asked(

@@ -73,6 +73,7 @@ def trained(session_dir: Path) -> Path:
         "module.lip_encoder.0.weight": torch.zeros(3)
     }
     torch.save({"state_dict": sound}, folder / "audio_visual_encoder.pth")
+    lab.write_wav(folder / "aud.wav", lab.speech_like(4))
     return folder
 
 
@@ -84,6 +85,7 @@ def imported(trained: Path, session_dir: Path) -> Path:
     run = lab.lipcast("avatar", "import", trained, "-o", out)
     assert "left out of audio_visual_encoder.pth: lip_encoder" in run.stderr
     assert run.stderr.count("ONNX Runtime and PyTorch differ by at most") == 2
+    assert "speech.wav: 0.00-4.00 s of aud.wav" in run.stderr
     return out
 
 
@@ -192,9 +194,9 @@ def test_frames_without_a_usable_face_are_named_and_stay_untouched(
     boxes = json.loads((tmp_path / "a/boxes.json").read_text())["boxes"]
     assert [i for i, found in enumerate(boxes) if found is None] == [1, 2, 3, 4]
     for text in (
-        "1 (no landmarks)",
-        "2 (0 landmarks",
-        "3 (a landmark is not a number)",
+        "1, 0.04-0.08 s (no landmarks)",
+        "2, 0.08-0.12 s (0 landmarks",
+        "3, 0.12-0.16 s (a landmark is not a number)",
     ):
         assert text in run.stderr
     lab.lipcast("inspect", tmp_path / "a", "--json")

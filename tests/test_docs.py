@@ -91,7 +91,10 @@ NUMBERS = (
 def rows(title: str) -> dict[str, str]:
     """First cell -> last cell of the table under that title."""
     section = CASES.split(f"\n## {title}\n")[1].split("\n## ")[0]
-    return dict(re.findall(r"^\| (\w*\d+) \| .* \| (.*) \|$", section, re.MULTILINE))
+    found = re.findall(r"^\| (\w*\d+) \| .* \| (.*) \|$", section, re.MULTILINE)
+    numbers = [number for number, _ in found]
+    assert len(numbers) == len(set(numbers)), f"{title}: a number stands twice"
+    return dict(found)
 
 
 def test_every_test_named_for_a_case_exists() -> None:

@@ -30,8 +30,9 @@ def parser() -> argparse.ArgumentParser:
     add.add_argument(
         "--video", type=Path, metavar="FILE", help="Wav2Lip: the person, a video, one picture or a LiveTalking folder"
     )
-    add.add_argument("--box", metavar="X,Y,W,H", help="Wav2Lip: the face, forehead to just below the chin, in every frame")
+    add.add_argument("--box", metavar="X,Y,W,H", help="Wav2Lip: the face, forehead to just below the chin; else looked for")
     add.add_argument("--boxes", type=Path, metavar="FILE.json", help="Wav2Lip: its boxes, as an avatar's boxes.json")
+    add.add_argument("--pads", metavar="T,B,L,R", help="Wav2Lip: pixels around a face that is looked for; else 0,10,0,0")
     add.add_argument("--name", help="the avatar's name; else the name of DIR")
     add.add_argument("--licence", default="", help="SPDX identifier or a sentence")
     add.add_argument("--overwrite", action="store_true", help="replace an avatar that exists")
@@ -108,11 +109,12 @@ def _import(args: argparse.Namespace) -> None:
             )
         if args.checkpoint or args.audio_encoder:
             raise StudioError("--checkpoint and --audio-encoder go with a folder; Wav2Lip's network is SOURCE", EXIT_USAGE)
-        import_wav2lip(args.source, args.video, args.output, _say, box=args.box, boxes=args.boxes, **package)
+        where = {"box": args.box, "boxes": args.boxes, "pads": args.pads}
+        import_wav2lip(args.source, args.video, args.output, _say, **where, **package)
         return
     from .import_synctalk import import_synctalk
 
-    for flag in ("video", "box", "boxes"):
+    for flag in ("video", "box", "boxes", "pads"):
         if getattr(args, flag) is not None:
             raise StudioError(f"--{flag} goes with Wav2Lip's .pth or .onnx as SOURCE; {args.source} is none", EXIT_USAGE)
     import_synctalk(args.source, args.output, _say, checkpoint=args.checkpoint, audio_encoder=args.audio_encoder, **package)

@@ -6,11 +6,15 @@ import json
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 from .errors import EXIT_USAGE, StudioError
 from .package_files import Box
+
+_SHOWN_RUNS = 5
+_LARGEST_PAD_PX = 1000
 
 
 @dataclass
@@ -21,14 +25,24 @@ class Boxes:
     reasons: dict[int, str] = field(default_factory=dict)
     source: str = ""
 
-    @property
-    def skipped(self) -> str:
-        """ "3 frames stay untouched: 1 (no landmarks), .."; empty where every frame has a face."""
-        if not self.reasons:
+    def skipped(self, fps: Fraction) -> str:
+        """ "3 frames stay untouched: 1-3, 0.04-0.16 s (no face)"; empty where every frame has a face."""
+        runs: list[tuple[int, int, str]] = []
+        for i, reason in sorted(self.reasons.items()):
+            if runs and runs[-1][1:] == (i - 1, reason):
+                runs[-1] = (runs[-1][0], i, reason)
+            else:
+                runs.append((i, i, reason))
+        if not runs:
             return ""
-        shown = [f"{i} ({reason})" for i, reason in list(self.reasons.items())[:5]]
-        more = len(self.reasons) - len(shown)
-        return f"{len(self.reasons)} frames stay untouched: " + ", ".join(shown) + (f" and {more} more" if more else "")
+        shown = []
+        for first, last, reason in runs[:_SHOWN_RUNS]:
+            begin, end = float(first / fps), float((last + 1) / fps)
+            shown.append(f"{first}{f'-{last}' if last > first else ''}, {begin:.2f}-{end:.2f} s ({reason})")
+        more = len(runs) - len(shown)
+        count = len(self.reasons)
+        start = f"{count} frames stay untouched: " if count > 1 else "1 frame stays untouched: "
+        return start + "; ".join(shown) + (f"; and {more} more stretches" if more else "")
 
 
 def check_boxes(found: Iterable[Any], width: int, height: int, source: str, where: Path) -> Boxes:
@@ -69,6 +83,17 @@ def parse_box(text: str) -> Box:
     except ValueError:
         raise StudioError(f"--box '{text}': want X,Y,W,H, four whole numbers of pixels", EXIT_USAGE) from None
     return (x, y, x + width, y + height)
+
+
+def parse_pads(text: str) -> tuple[int, int, int, int]:
+    """--pads TOP,BOTTOM,LEFT,RIGHT, in pixels; less than 0 takes away."""
+    try:
+        top, bottom, left, right = map(int, text.split(","))
+    except ValueError:
+        raise StudioError(f"--pads '{text}': want TOP,BOTTOM,LEFT,RIGHT, four whole numbers of pixels", EXIT_USAGE) from None
+    if max(map(abs, (top, bottom, left, right))) > _LARGEST_PAD_PX:
+        raise StudioError(f"--pads '{text}': want -{_LARGEST_PAD_PX}..{_LARGEST_PAD_PX} pixels each", EXIT_USAGE)
+    return top, bottom, left, right
 
 
 def read_box_file(path: Path, count: int) -> list[Any]:

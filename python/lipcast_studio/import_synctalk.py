@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from pathlib import Path
 
 from .errors import StudioError
 from .livetalking_folder import is_livetalking, read_livetalking
 from .new_package import claim, new_package, package_name
 from .package_files import encoded_audio, file_entries, unet_generator, write_boxes, write_manifest
+from .speech import SPEECH_FILE, take_speech
 from .synctalk_folder import copy_pictures, read_boxes, read_pictures
 from .synctalk_models import Say, find_audio_encoder, find_generator, write_audio_encoder, write_generator
 
+_SOUNDS = (SPEECH_FILE, "aud.wav")  # the latter is what both trainings cut from their video
 NAMES = {"synctalk": "SyncTalk_2D", "ultralight": "Ultralight"}
 
 
@@ -42,14 +45,18 @@ def import_synctalk(
         pictures = read_pictures(source)
         boxes = read_boxes(source, pictures)
     say(f"pictures: {len(pictures.paths)} of {pictures.width}x{pictures.height}; boxes: {boxes.source}")
-    if boxes.skipped:
-        say(boxes.skipped)
     with new_package(output) as part:
         inner_px, kind = write_generator(generator_from, part / "generator.onnx", say)
         write_audio_encoder(encoder_from, part / "audio_encoder.onnx", kind, say)
+        sound = next((source / sound for sound in _SOUNDS if (source / sound).is_file()), None)
+        if sound is not None:
+            take_speech(sound, part, say)
         write_boxes(part, boxes.boxes)
         family = "synctalk" if kind == "ave" else "ultralight"
         audio = encoded_audio(kind)
+        skipped = boxes.skipped(Fraction(audio["fps"]["num"], audio["fps"]["den"]))
+        if skipped:
+            say(skipped)
         manifest = {
             "format": "lipcast-avatar",
             "schema_version": 1,

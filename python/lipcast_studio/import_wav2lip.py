@@ -3,25 +3,25 @@
 from __future__ import annotations
 
 import shutil
+import time
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 
 from .errors import EXIT_USAGE, StudioError
-from .face_boxes import Boxes, check_boxes, parse_box, read_box_file
+from .face.whole_face import WAV2LIP_PADS, Pads, find_face_boxes
+from .face_boxes import Boxes, check_boxes, parse_box, parse_pads, read_box_file
 from .livetalking_folder import is_livetalking, read_livetalking
 from .new_package import claim, new_package, package_name
 from .onnx_file import wav2lip_inner_px
 from .package_files import file_entries, mel_audio, wav2lip_generator, write_boxes, write_manifest
+from .speech import take_speech
 from .synctalk_folder import copy_pictures
 from .video_frames import Frames, write_frames
 
 Say = Callable[[str], None]
 
-_WANT_BOXES = (
-    "--box X,Y,W,H (one box for all frames) or --boxes FILE.json (one for each frame): "
-    "want the face from the forehead to just below the chin, as Wav2Lip crops it"
-)
+_SAY_EVERY_S = 15.0
 
 
 def write_generator(source: Path, target: Path, say: Say) -> int:
@@ -49,7 +49,26 @@ def _take_folder(folder: Path, part: Path) -> tuple[Frames, Boxes]:
     """LiveTalking's frames have no rate of their own: they are shown at the 25 it plays them at."""
     pictures, boxes = read_livetalking(folder)
     copied = copy_pictures(pictures, part)
-    return Frames(len(pictures.paths), pictures.width, pictures.height, Fraction(25), copied, ()), boxes
+    return Frames(len(pictures.paths), pictures.width, pictures.height, Fraction(25), copied), boxes
+
+
+def _find(video: Path, part: Path, frames: Frames, pads: Pads, say: Say) -> Boxes:
+    """Looks for the face in every frame; StudioError where that finds no box at all."""
+    began = said = time.monotonic()
+
+    def progress(done: int) -> None:
+        nonlocal said
+        now = time.monotonic()
+        if now - said >= _SAY_EVERY_S:
+            say(f"faces: frame {done} of {frames.count}; {(now - began) / done * (frames.count - done):.0f} s left")
+            said = now
+
+    found = find_face_boxes(frames.read(part), frames.count, (frames.width, frames.height), pads, progress)
+    reasons = sorted({reason for reason in found if isinstance(reason, str)})
+    if not any(isinstance(box, list) for box in found):
+        seen, where = " or ".join(reasons), f"all {frames.count} frames" if frames.count > 1 else "the picture"
+        raise StudioError(f"{video}: {seen} in {where}, want one face: --box X,Y,W,H or --boxes FILE.json says where it is")
+    return check_boxes(found, frames.width, frames.height, f"found, pads {','.join(map(str, pads))}", video)
 
 
 def import_wav2lip(
@@ -60,20 +79,24 @@ def import_wav2lip(
     *,
     box: str | None = None,
     boxes: Path | None = None,
+    pads: str | None = None,
     name: str | None = None,
     licence: str = "",
     overwrite: bool = False,
 ) -> None:
     """`video`: a video, one picture, or a LiveTalking folder, which brings its boxes.
 
-    Writes the package beside `output` and moves it there when it is whole. StudioError says what does not fit.
+    Its face is looked for unless box or boxes say where it is. Writes the package beside `output` and moves it there
+    when it is whole. StudioError says what does not fit.
     """
     livetalking = is_livetalking(video)
-    if livetalking and (box or boxes):
-        raise StudioError(f"{video}: its coords.pkl has the boxes; want neither --box nor --boxes", EXIT_USAGE)
-    if not livetalking and (box is None) == (boxes is None):
-        raise StudioError(f"{video}: where is the face? Give {_WANT_BOXES}", EXIT_USAGE)
+    given = [flag for flag, value in (("--box", box), ("--boxes", boxes), ("--pads", pads)) if value is not None]
+    if livetalking and given:
+        raise StudioError(f"{video}: its coords.pkl has the boxes; want no {given[0]}", EXIT_USAGE)
+    if len(given) > 1:
+        raise StudioError(f"{given[0]} with {given[1]}: want one of them; --pads goes with a face that is looked for", EXIT_USAGE)
     same = parse_box(box) if box is not None else None
+    around = parse_pads(pads) if pads is not None else WAV2LIP_PADS
     name = package_name(name, output)
     claim(output, overwrite)
     with new_package(output) as part:
@@ -82,12 +105,19 @@ def import_wav2lip(
             frames, faces = _take_folder(video, part)
         else:
             frames = write_frames(video, part)
-            found = read_box_file(boxes, frames.count) if boxes else [same] * frames.count
-            given = str(boxes) if boxes else f"--box {box}"
-            faces = check_boxes(found, frames.width, frames.height, given, boxes or video)
+            for note in frames.notes:
+                say(f"video: {note}")
+            if boxes is None and same is None:
+                faces = _find(video, part, frames, around, say)
+            else:
+                found = read_box_file(boxes, frames.count) if boxes else [same] * frames.count
+                faces = check_boxes(found, frames.width, frames.height, str(boxes or f"--box {box}"), boxes or video)
+            if frames.sounds:
+                take_speech(video, part, say)
         say(f"frames: {frames.count} of {frames.width}x{frames.height}, {frames.fps} a second; boxes: {faces.source}")
-        if faces.skipped:
-            say(faces.skipped)
+        skipped = faces.skipped(frames.fps)
+        if skipped:
+            say(skipped)
         write_boxes(part, faces.boxes)
         manifest = {
             "format": "lipcast-avatar",

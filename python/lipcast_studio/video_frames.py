@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import cv2
+import numpy as np
+import numpy.typing as npt
 
 from .errors import StudioError
-from .video.ffmpeg import first_line, h264, program, source
+from .video.ffmpeg import first_line, h264, program, read_frames, source
 from .video.normalise import count_frames
 from .video.probe import HDR, probe
+
+Picture = npt.NDArray[np.uint8]
 
 _PICTURES = (".png", ".jpg", ".jpeg")
 _MAX_SIDE_PX = 8192
@@ -22,14 +27,28 @@ _MAX_SIDE_PX = 8192
 
 @dataclass(frozen=True)
 class Frames:
-    """What the manifest says of them; `files`: those it must list."""
+    """What the manifest says of them. files: those it must list. notes: what was changed on the way. sounds: audio tracks."""
 
     count: int
     width: int
     height: int
     fps: Fraction
     frames: dict[str, Any]
-    files: tuple[str, ...]
+    files: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    sounds: int = 0
+
+    def read(self, folder: Path) -> Iterator[Picture]:
+        """[height,width,3] BGR of each, from the package in `folder`."""
+        if self.frames["kind"] == "video":
+            yield from read_frames(folder / self.frames["path"], self.width, self.height)
+            return
+        for number in range(self.frames["first"], self.frames["first"] + self.count):
+            path = folder / (self.frames["path"] % number)
+            picture = cv2.imread(str(path), cv2.IMREAD_COLOR)
+            if picture is None:
+                raise StudioError(f"{path}: not a whole picture")
+            yield np.asarray(picture, np.uint8)
 
 
 def _picture(path: Path, folder: Path) -> Frames:
@@ -40,7 +59,7 @@ def _picture(path: Path, folder: Path) -> Frames:
     (folder / "frames").mkdir()
     shutil.copyfile(path, folder / "frames" / f"0{ending}")
     height, width = picture.shape[:2]
-    return Frames(1, width, height, Fraction(25), {"kind": "images", "path": f"frames/%d{ending}", "first": 0}, ())
+    return Frames(1, width, height, Fraction(25), {"kind": "images", "path": f"frames/%d{ending}", "first": 0})
 
 
 def write_frames(path: Path, folder: Path) -> Frames:
@@ -62,14 +81,16 @@ def write_frames(path: Path, folder: Path) -> Frames:
     if min(width, height) < 2 or max(width, height) > _MAX_SIDE_PX:
         raise StudioError(f"{path}: {width}x{height} pixels, want 2..{_MAX_SIDE_PX} each side")
     target = folder / "frames.mp4"
-    pictures = (
-        f"fps={rate},scale={width}:{height}:out_color_matrix=bt709:out_range=tv"
-        ":flags=bicubic+accurate_rnd+full_chroma_int,setsar=1"
-    )
+    notes = facts.changes
+    if (width, height) != facts.upright:
+        notes.append(f"scaled from {facts.upright[0]}x{facts.upright[1]} to the even {width}x{height}")
+    if facts.variable_rate:
+        notes.append(f"variable frame rate, resampled by time to its average of {float(rate):.4g} a second")
     command = [program("ffmpeg"), "-nostdin", "-y", "-v", "error", "-xerror", "-i", source(path), "-map", f"0:{facts.stream}",
-               "-an", "-sn", "-dn", "-vf", pictures, *h264(14), source(target)]  # fmt: skip
+               "-an", "-sn", "-dn", "-vf", f"fps={rate},{facts.scaled(width, height)}", *h264(14), source(target)]  # fmt: skip
     made = subprocess.run(command, capture_output=True, text=True, errors="replace")
     count = count_frames(target) if made.returncode == 0 else 0
     if count == 0:
         raise StudioError(f"{path}: its frames cannot be read to the end: {first_line(made.stderr)}")
-    return Frames(count, width, height, rate, {"kind": "video", "path": "frames.mp4"}, ("frames.mp4",))
+    shown = {"kind": "video", "path": "frames.mp4"}
+    return Frames(count, width, height, rate, shown, ("frames.mp4",), tuple(notes), facts.sounds)

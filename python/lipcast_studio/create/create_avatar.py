@@ -21,6 +21,7 @@ from ..face.mouth import LOSS_WEIGHTS, OPEN, Scale, measures, rest_of, scale_of
 from ..face.track import Track, follow
 from ..find_torch import find_torch
 from ..new_package import claim, new_package, package_name
+from ..speech import speech_line, write_speech
 from ..video.ffmpeg import read_frames
 from ..video.normalise import Recording, normalise, read_sound
 from .interrupt import Interrupts
@@ -40,7 +41,7 @@ from ..training.nets import AudioBranch, AudioEncoder, Generator  # noqa: E402
 from ..training.networks import audio_networks, image_network, networks_of  # noqa: E402
 from .check import check  # noqa: E402
 from .material import Recorded, RecordedPairs, cut, parts_of  # noqa: E402
-from .package import background_of, write_figures, write_package  # noqa: E402
+from .package import background_of, own_speech, write_figures, write_package  # noqa: E402
 
 Floats = npt.NDArray[np.float32]
 
@@ -232,6 +233,10 @@ def _finish(ready: Prepared, options: Options, encoder: AudioEncoder, generator:
         provenance = f"trained by lipcast avatar create on {made_of['recording']} (sha256 {made_of['sha256'][:16]})"
         difference = write_package(folder, background, encoder, generator, ready.rest, ready.wave, SIZES[options.size].inner_px,
                                    name, licence, provenance, interrupts.check)  # fmt: skip
+        speech, unheard = own_speech(ready.wave, ready.track.usable, parts)
+        if speech is not None:
+            write_speech(folder, ready.wave, speech)
+        say(speech_line(speech, "the recording") + (", held out" if unheard else ""))
         points = ready.track.points[background.first : background.first + background.count]
         held = slice(parts.held_out, None)
         found = check(folder, background, points, ready.scale, ready.wave[parts.held_out * 640 :],
@@ -240,5 +245,6 @@ def _finish(ready: Prepared, options: Options, encoder: AudioEncoder, generator:
         for warning in found.warnings():
             say(f"warning: {warning}")
         facts = {**made_of, "options": {"size": options.size, "fast": options.fast}, "recording_report": ready.report.facts(),
-                 "training": figures, "check": found.facts(), "onnx_difference": difference}  # fmt: skip
+                 "training": figures, "check": found.facts(), "onnx_difference": difference,
+                 "speech": {"frames": speech and [speech[0], speech[1] - 1], "held_out": unheard}}  # fmt: skip
         write_figures(folder, facts)

@@ -16,11 +16,13 @@ from ..face.boxes import Box
 from ..face.track import runs
 from ..find_torch import find_torch
 from ..package_files import ave_audio, file_entries, synctalk_generator, write_boxes, write_manifest
+from ..speech import clearest_speech
 from ..training.mel import windows
 from ..training.nets import AudioEncoder, Generator
 from ..training.networks import export_networks
 from ..training.picture import Picture, inner_picture, network_input, of_output, with_inner_picture
 from ..video.ffmpeg import FrameWriter, read_frames
+from .material import Parts
 
 find_torch()
 
@@ -108,6 +110,14 @@ def write_package(folder: Path, background: Background, encoder: AudioEncoder, g
     }
     write_manifest(folder, manifest)
     return difference
+
+
+def own_speech(wave: npt.NDArray[np.float32], usable: npt.NDArray[np.bool_], parts: Parts) -> tuple[tuple[int, int] | None, bool]:
+    """Frames first .. last - 1 of the clearest speech, and whether they are held out: else they are of the whole recording."""
+    held = clearest_speech(wave[parts.held_out * 640 :], usable[parts.held_out :])
+    if held is not None:
+        return (held[0] + parts.held_out, held[1] + parts.held_out), True
+    return clearest_speech(wave, usable), False
 
 
 def write_figures(folder: Path, figures: dict[str, Any]) -> None:

@@ -12,7 +12,7 @@ from lipcast_studio.create.create_avatar import gains_of
 from lipcast_studio.create.interrupt import Interrupts
 from lipcast_studio.create.material import Recorded, parts_of
 from lipcast_studio.create.options import find_base, options_of
-from lipcast_studio.create.package import Background, background_of, with_closed_mouth
+from lipcast_studio.create.package import Background, background_of, own_speech, with_closed_mouth
 from lipcast_studio.create.report import judge
 from lipcast_studio.create.work_folder import held, open_work
 from lipcast_studio.errors import EXIT_INTERRUPTED, StudioError
@@ -120,6 +120,21 @@ def test_the_longest_whole_stretch_is_shown_and_at_most_30_s_of_it(tmp_path: Pat
     boxes = [box] * 100 + [None] + [box] * 2000
     background = background_of(tmp_path / "a.mp4", 240, 180, boxes)
     assert background == Background(tmp_path / "a.mp4", 240, 180, 101, [box] * 750)
+
+
+def test_speech_of_the_held_out_part_goes_into_the_package_and_else_of_the_whole() -> None:
+    rng = np.random.default_rng(8)
+    wave = rng.normal(0, 0.1, 2000 * 640).astype(np.float32)
+    usable = np.ones(2000, bool)
+    parts = parts_of(2000)
+    (first, last), held_out = own_speech(wave, usable, parts)
+    assert held_out
+    assert parts.held_out <= first < last <= 2000
+    usable[parts.held_out + 50 :] = False  # another voice
+    stretch, held_out = own_speech(wave, usable, parts)
+    assert not held_out
+    assert stretch is not None
+    assert own_speech(wave * 0, usable, parts) == (None, False)
 
 
 def test_a_work_folder_is_taken_up_by_its_own_run_only(tmp_path: Path) -> None:

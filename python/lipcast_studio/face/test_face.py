@@ -16,7 +16,8 @@ from lipcast_studio.face.compose import similarity, with_mouth_of
 from lipcast_studio.face.landmarks import FaceFinder, Points, roi_of_detection
 from lipcast_studio.face.mouth import OPEN, measures, rest_of, scale_of
 from lipcast_studio.face.speech_check import loudness_db, sound_lag, speech_frames, still_mouth
-from lipcast_studio.face.track import CUT_OFF, USABLE, Track, follow, runs
+from lipcast_studio.face.track import BLURRED, CUT_OFF, JUMP, SEVERAL_FACES, USABLE, Track, follow, runs
+from lipcast_studio.face.whole_face import face_boxes
 from lipcast_studio.training.picture import inner_picture
 
 DEMO = Path(__file__).resolve().parents[3] / "avatars/demo"
@@ -213,3 +214,36 @@ def test_silence_is_no_speech_and_speech_over_a_still_mouth_is_told() -> None:
     still = np.flatnonzero(still_mouth(spoken, opening))
     assert 300 <= still.min() <= 310
     assert 365 <= still.max() < 380
+
+
+def faces(*shifts: float | None, status: int = USABLE) -> Track:
+    """A track of one square of points, 100 px wide, moved along the picture; None: no face."""
+    square = np.zeros((468, 3))
+    square[:, :2] = np.random.default_rng(6).uniform(0, 100, (468, 2))
+    square[:2, :2] = (0, 0), (100, 100)
+    points = [None if x is None else square + (50 + x, 60, 0) for x in shifts]
+    track = track_of(points, 640, 360)
+    track.status[track.usable] = status
+    return track
+
+
+def test_the_box_of_a_whole_face_has_pads_and_is_smoothed_over_five_frames() -> None:
+    moved = face_boxes(faces(0, 0, 0, 10, 0, 0, 0), (0, 10, 0, 0))
+    assert moved[0] == [50, 60, 150, 170]
+    assert [box[0] - 50 for box in moved] == [0, 2, 2, 2, 2, 2, 0]
+    assert face_boxes(faces(0), (3, -5, 200, 1000)) == [[0, 57, 640, 155]]
+
+
+def test_a_whole_face_is_smoothed_over_no_gap_and_no_cut() -> None:
+    assert face_boxes(faces(0, None, 30), (0, 0, 0, 0)) == [[50, 60, 150, 160], "no face", [80, 60, 180, 160]]
+    track = faces(0, 0, 0, 200, 200, 200)
+    track.status[3] = JUMP
+    assert [box[0] for box in face_boxes(track, (0, 0, 0, 0))] == [50, 50, 50, 250, 250, 250]
+
+
+def test_a_whole_face_is_not_asked_to_be_sharp_but_to_be_the_only_one_and_inside() -> None:
+    assert face_boxes(faces(0, status=BLURRED), (0, 0, 0, 0)) == [[50, 60, 150, 160]]
+    assert face_boxes(faces(0, 0, status=SEVERAL_FACES), (0, 0, 0, 0)) == ["several faces"] * 2
+    assert face_boxes(faces(-55), (0, 0, 0, 0)) == [[0, 60, 95, 160]]
+    assert face_boxes(faces(-65), (0, 0, 0, 0)) == ["face cut off"]
+    assert face_boxes(faces(550), (0, 0, 0, 0)) == ["face cut off"]

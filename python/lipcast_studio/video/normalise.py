@@ -53,11 +53,7 @@ def check(path: Path, facts: Facts, shortest_s: float) -> list[str]:
         raise StudioError(f"{path}: {facts.duration_s:.1f} s long, want {shortest_s:g} s or more (a minute or two is good)")
     if min(facts.upright) < 64:
         raise StudioError(f"{path}: {facts.upright[0]}x{facts.upright[1]} pixels, want 64 or more each way")
-    notes = []
-    if facts.rotation:
-        notes.append(f"turned upright by its rotation tag ({facts.rotation} degrees)")
-    if facts.pixel_shape != 1:
-        notes.append(f"pixels of shape {facts.pixel_shape.numerator}:{facts.pixel_shape.denominator} made square")
+    notes = facts.changes
     size = target_size(facts)
     if size != facts.upright:
         notes.append(f"scaled from {facts.upright[0]}x{facts.upright[1]} to {size[0]}x{size[1]}")
@@ -79,13 +75,8 @@ def normalise(path: Path, video: Path, *, shortest_s: float = SHORTEST_S) -> Rec
     facts = probe(path)
     notes = check(path, facts, shortest_s)
     width, height = target_size(facts)
-    known = {"bt709": "bt709", "smpte170m": "bt601", "bt470bg": "bt601", "bt2020nc": "bt2020"}
-    matrix = known.get(facts.matrix, "bt709" if height >= 720 else "bt601")  # what players guess where it is not said
     part = video.with_name(f".{video.name}.part")
-    pictures = (
-        f"fps={FPS}:start_time=0,scale={width}:{height}:in_color_matrix={matrix}:out_color_matrix=bt709:out_range=tv"
-        ":flags=bicubic+accurate_rnd+full_chroma_int,setsar=1"
-    )
+    pictures = f"fps={FPS}:start_time=0,{facts.scaled(width, height)}"
     command = [program("ffmpeg"), "-nostdin", "-y", "-v", "error", "-i", source(path), "-map", f"0:{facts.stream}",
                "-t", str(LONGEST_S), "-an", "-sn", "-dn", "-vf", pictures, *h264(16), source(part)]  # fmt: skip
     made = subprocess.run(command, capture_output=True, text=True, errors="replace")
@@ -124,16 +115,18 @@ def count_frames(video: Path) -> int:
     return int(told) if told.isdigit() else 0
 
 
-def read_sound(path: Path, frames: int) -> npt.NDArray[np.float32]:
-    """The first audio track as mono [frames * 640] at 16 kHz in [-1,1]: it begins with the picture and ends with it.
+def read_sound(path: Path, frames: int | None = None) -> npt.NDArray[np.float32]:
+    """The first audio track as mono [L] at 16 kHz in [-1,1], ten minutes of it at most: it begins with the picture.
 
-    StudioError where it cannot be decoded.
+    frames: it ends with these, so L is 640 each. StudioError where it cannot be decoded.
     """
-    command = [program("ffmpeg"), "-v", "error", "-i", source(path), "-map", "0:a:0", "-af",
+    command = [program("ffmpeg"), "-v", "error", "-i", source(path), "-t", str(LONGEST_S), "-map", "0:a:0", "-af",
                "aresample=async=1:first_pts=0", "-ac", "1", "-ar", str(RATE_HZ), "-f", "s16le", "-"]  # fmt: skip
     heard = subprocess.run(command, capture_output=True)
     wave = np.frombuffer(heard.stdout[: len(heard.stdout) // 2 * 2], "<i2").astype(np.float32) / 32768
     if len(wave) == 0:
         raise StudioError(f"{path}: no sound can be decoded: {first_line(heard.stderr.decode(errors='replace'))}")
+    if frames is None:
+        return wave
     length = frames * RATE_HZ // FPS
     return np.pad(wave[:length], (0, max(0, length - len(wave))))

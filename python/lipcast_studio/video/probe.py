@@ -13,6 +13,7 @@ from ..errors import StudioError
 from .ffmpeg import first_line, program, source
 
 HDR = {"smpte2084": "HDR10 (PQ)", "arib-std-b67": "HLG"}
+_MATRICES = {"bt709": "bt709", "smpte170m": "bt601", "bt470bg": "bt601", "bt2020nc": "bt2020"}
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,25 @@ class Facts:
         """Width and height as seen: pixels made square, turned."""
         width = round(self.width * self.pixel_shape)
         return (self.height, width) if self.rotation % 180 else (width, self.height)
+
+    @property
+    def changes(self) -> list[str]:
+        """What making it upright and its pixels square changes, for people."""
+        notes = []
+        if self.rotation:
+            notes.append(f"turned upright by its rotation tag ({self.rotation} degrees)")
+        if self.pixel_shape != 1:
+            notes.append(f"pixels of shape {self.pixel_shape.numerator}:{self.pixel_shape.denominator} made square")
+        return notes
+
+    def scaled(self, width: int, height: int) -> str:
+        """ffmpeg's filters that give upright frames of this size in BT.709, limited range."""
+        guessed = "bt709" if self.width >= 1280 or self.height > 576 else "bt601"  # as players do where it is not said
+        matrix = _MATRICES.get(self.matrix, guessed)
+        return (
+            f"scale={width}:{height}:in_color_matrix={matrix}:out_color_matrix=bt709:out_range=tv"
+            ":flags=bicubic+accurate_rnd+full_chroma_int,setsar=1"
+        )
 
 
 def _ratio(text: str | None, separator: str) -> Fraction:
