@@ -16,7 +16,7 @@ from lipcast_studio.face.compose import similarity, with_mouth_of
 from lipcast_studio.face.landmarks import FaceFinder, Points, roi_of_detection
 from lipcast_studio.face.mouth import OPEN, measures, rest_of, scale_of
 from lipcast_studio.face.speech_check import loudness_db, sound_lag, speech_frames, still_mouth
-from lipcast_studio.face.track import BLURRED, CUT_OFF, JUMP, SEVERAL_FACES, USABLE, Track, follow, runs
+from lipcast_studio.face.track import BLURRED, CUT_OFF, JUMP, ON_ITS_SIDE, REASONS, SEVERAL_FACES, USABLE, Track, follow, runs
 from lipcast_studio.face.whole_face import face_boxes
 from lipcast_studio.training.picture import inner_picture
 
@@ -185,6 +185,17 @@ def test_a_track_is_kept_and_read_back(tmp_path: Path, picture: np.ndarray, find
     assert [p.name for p in tmp_path.iterdir()] == ["faces.npz"]
     assert (back.width, back.height, list(back.status)) == (1280, 720, list(track.status))
     np.testing.assert_allclose(back.points, track.points, atol=1e-3)
+
+
+@pytest.mark.parametrize("turn", [cv2.ROTATE_90_CLOCKWISE, cv2.ROTATE_90_COUNTERCLOCKWISE])
+def test_a_recording_that_was_never_turned_upright_says_so(picture: np.ndarray, finder: FaceFinder, turn: int) -> None:
+    """Not that the face is cut off, or that there is none: its user sees one."""
+    turned = np.asarray(cv2.rotate(picture, turn), np.uint8)
+    track = follow([turned] * 2, 2, turned.shape[1], turned.shape[0], finder)
+    assert list(track.status) == [ON_ITS_SIDE] * 2, [REASONS.get(int(code)) for code in track.status]
+    assert box_track(track) == [None, None]
+    mirrored = np.ascontiguousarray(picture[:, ::-1])
+    assert follow([mirrored], 1, 1280, 720, finder).usable.all()
 
 
 def speech(frames: int = 500) -> tuple[np.ndarray, np.ndarray]:

@@ -14,7 +14,7 @@ from .landmarks import Detection, FaceFinder, Picture, Points, roi_of_detection,
 
 Floats = npt.NDArray[np.float64]
 
-USABLE, NO_FACE, SEVERAL_FACES, CUT_OFF, BLURRED, JUMP, STILL_MOUTH = range(7)
+USABLE, NO_FACE, SEVERAL_FACES, CUT_OFF, BLURRED, JUMP, STILL_MOUTH, ON_ITS_SIDE = range(8)
 REASONS = {
     NO_FACE: "no face",
     SEVERAL_FACES: "several faces",
@@ -22,12 +22,14 @@ REASONS = {
     BLURRED: "blurred",
     JUMP: "the picture jumps",
     STILL_MOUTH: "speech with a still mouth (another voice?)",
+    ON_ITS_SIDE: "face on its side (turn the video upright)",
 }
 _SECOND_FACE = 0.25  # its area to the first one's, from which it counts
 _THOROUGH_FRAMES = 5  # small faces are looked for this often; what is found holds until the next look
 _BLUR_SHARE = 0.25  # of the recording's median sharpness
 _JUMP = 0.35  # move from one frame to the next, in widths of the face
 _SHARP_PX = 128
+_UPRIGHT = np.pi / 4  # the eyes' line to the horizontal, at most
 
 
 @dataclass
@@ -106,6 +108,8 @@ def follow(frames: Iterable[Picture], count: int, width: int, height: int, finde
             crowded = bool(others) or (crowded and not thorough)
             if crowded:
                 status[i] = SEVERAL_FACES
+            elif abs(roi_of_points(here).angle) > _UPRIGHT:
+                status[i] = ON_ITS_SIDE
             elif before is not None:
                 wide = np.linalg.norm(here[454, :2] - here[234, :2])
                 if np.linalg.norm(here[:, :2].mean(0) - before[:, :2].mean(0)) > _JUMP * wide:

@@ -100,9 +100,8 @@ def normalise(path: Path, video: Path, *, shortest_s: float = SHORTEST_S) -> Rec
     elif complaint:
         notes.append(f"warning: damaged frames: {complaint}")
     if seconds < shortest_s:
-        raise StudioError(
-            f"{path}: {seconds:.1f} s of picture, want {shortest_s:g} s or more" + (f" ({notes[-1]})" if notes else "")
-        )
+        why = f" ({notes[-1].removeprefix('warning: ')})" if notes else ""
+        raise StudioError(f"{path}: {seconds:.1f} s of picture, want {shortest_s:g} s or more{why}")
     part.replace(video)
     return Recording(video, width, height, frames, notes)
 

@@ -73,6 +73,19 @@ def _rotation(stream: dict[str, Any]) -> int:
     return 0
 
 
+def _unreadable(path: Path, complaint: str) -> str:
+    """Why ffprobe opens nothing, in words of its user."""
+    with path.open("rb") as file:
+        head = file.read(12)
+    if not head:
+        return "empty, want a video"
+    if "moov atom" not in complaint:
+        return f"not a video that can be read: {complaint}"
+    if head[4:8] == b"ftyp":
+        return "cut off: its index (moov), which stands at the end, is missing; copy the whole file, or repair it first"
+    return "not a video that can be read, whatever its name says"
+
+
 def probe(path: Path) -> Facts:
     """StudioError where there is no such file, or no picture that ffmpeg reads in it."""
     if not path.is_file():
@@ -80,7 +93,7 @@ def probe(path: Path) -> Facts:
     command = [program("ffprobe"), "-v", "error", "-of", "json", "-show_streams", "-show_format", source(path)]
     asked = subprocess.run(command, capture_output=True, text=True, errors="replace")
     if asked.returncode != 0:
-        raise StudioError(f"{path}: not a video that can be read: {first_line(asked.stderr).split(': ')[-1]}")
+        raise StudioError(f"{path}: {_unreadable(path, first_line(asked.stderr).split(': ')[-1])}")
     told = json.loads(asked.stdout)
     streams = told.get("streams", [])
     pictures = [s for s in streams if s.get("codec_type") == "video" and not s.get("disposition", {}).get("attached_pic")]

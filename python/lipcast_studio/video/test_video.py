@@ -109,15 +109,21 @@ def test_a_tail_that_is_cut_off_is_told_with_frames_and_times(tmp_path: Path) ->
     assert f"{made_of.frames / 25:.2f} of 8.00 s can be decoded (frames 0-{made_of.frames - 1})" in note
     assert count_frames(made_of.video) == made_of.frames
     (tmp_path / "sub").mkdir()
-    refused(path, tmp_path / "sub", r"s of picture, want 7 s or more \(warning: the picture ends early", 7)
+    refused(path, tmp_path / "sub", r"s of picture, want 7 s or more \(the picture ends early", 7)
 
 
 def test_what_no_avatar_can_be_made_of_is_refused(tmp_path: Path) -> None:
     refused(tmp_path / "absent.mp4", tmp_path, "no such file")
     refused(tmp_path, tmp_path, "a folder, want a video")
-    for name, data in (("empty.mp4", b""), ("text.mp4", b"hello " * 100)):
+    whole = made(tmp_path / "whole.mp4", "testsrc=160x96").read_bytes()
+    for name, data, said in (
+        ("empty.mp4", b"", "empty, want a video"),
+        ("text.mp4", b"hello " * 100, "not a video that can be read, whatever its name says"),
+        ("text.mkv", b"hello " * 100, "not a video that can be read: "),
+        ("cut.mp4", whole[: len(whole) // 2], r"cut off: its index \(moov\), which stands at the end, is missing"),
+    ):
         (tmp_path / name).write_bytes(data)
-        refused(tmp_path / name, tmp_path, "not a video that can be read")
+        refused(tmp_path / name, tmp_path, said)
     refused(made(tmp_path / "short.mp4", "testsrc=160x96", seconds=1), tmp_path, "1.0 s long, want 10 s or more", 10)
     refused(made(tmp_path / "mute.mp4", "testsrc=160x96", sound=False), tmp_path, "no audio track")
     refused(made(tmp_path / "tiny.mkv", "testsrc=32x32", "-c:v", "ffv1"), tmp_path, "32x32 pixels, want 64")
