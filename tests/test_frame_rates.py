@@ -76,14 +76,39 @@ def test_an_avatar_rate_out_of_range_is_refused(
     lab.refused(lab.render(face, speech_wav, "-", lab.PIXELS, "bgr", ok=False), "fps")
 
 
-def test_a_thirty_fps_avatar_at_twenty_five_follows_time(
-    avatar: Callable[..., Path], tmp_path: Path
+@pytest.mark.parametrize(
+    ("fps", "out"), [(30, "25"), (12, "30"), (24, "60"), (60, "12"), (15, "24")]
+)
+def test_the_background_of_another_rate_follows_time(
+    fps: int, out: str, avatar: Callable[..., Path], tmp_path: Path
 ) -> None:
-    """Case 24: the code follows time, not count."""
-    face = avatar("bars30", size=(64, 64), inner=16, border=2, frames=90, fps=(30, 1))
+    """Cases 24, 25: the code follows time, not count, in either direction."""
+    face = avatar(
+        f"bars{fps}", size=(64, 64), inner=16, border=2, frames=90, fps=(fps, 1)
+    )
     wav = lab.write_wav(tmp_path / "a.wav", lab.speech_like(4))
-    codes = [read_barcode(frame) for frame in lab.pictures(face, wav, "--fps", 25)]
-    assert codes == [i * 30 // 25 % 90 for i in range(100)]
+    codes = [read_barcode(frame) for frame in lab.pictures(face, wav, "--fps", out)]
+    assert codes == [i * fps // int(out) % 90 for i in range(4 * int(out))]
+
+
+@pytest.mark.parametrize("fps", [12, 20, 30])
+def test_a_model_of_twenty_five_speaks_in_time_on_an_avatar_of_another_rate(
+    fps: int,
+    m2: Path,
+    avatar: Callable[..., Path],
+    speech_wav: Path,
+    sentence: lab.Samples,
+) -> None:
+    """Case 22: the pictures stand at the avatar's rate, the mouth at the model's, both by time."""
+    face = avatar(f"m2_{fps}", model="M2", encoder="onset", fps=(fps, 1))
+    want = lab.mouth_levels(lab.pictures(m2, speech_wav, "--idle", "model"), m2)
+    frames = lab.pictures(face, speech_wav, "--idle", "model")
+    assert len(frames) == lab.frames_for(len(sentence), 16000, Fraction(fps))
+    assert [read_barcode(frame) for frame in frames] == [
+        i % 50 for i in range(len(frames))
+    ]
+    steps = [min(len(want) - 1, i * 25 // fps) for i in range(len(frames))]
+    np.testing.assert_allclose(lab.mouth_levels(frames, face), want[steps], atol=1)
 
 
 @pytest.mark.parametrize("fps", [12, 24, 25, 30, 60])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import io
 import json
 import sys
@@ -106,9 +107,15 @@ def folder_of(kind: str, folder: Path) -> Path:
     return folder
 
 
-def weights(kind: str) -> dict[str, torch.Tensor]:
+@functools.cache
+def _made_up(kind: str) -> dict[str, torch.Tensor]:
     table = GOLDEN[f"ultralight_unet_160_{kind}"]["state_dict"]
     return {key: weight(key, shape) for key, shape in table.items()}
+
+
+def weights(kind: str) -> dict[str, torch.Tensor]:
+    """A copy of its own, to be changed."""
+    return {key: value.clone() for key, value in _made_up(kind).items()}
 
 
 @pytest.fixture(scope="module", params=["hubert", "wenet"])
@@ -224,19 +231,20 @@ def refused(out: Path, flags: tuple[object, ...], *said: str) -> None:
 def test_an_extractor_that_does_not_fit_is_refused_with_its_tensors(
     session_dir: Path, imported: tuple[str, Path], tmp_path: Path
 ) -> None:
-    kind, _ = imported
+    kind, avatar = imported
     source = session_dir / f"folder_{kind}"
+    exported = ("--checkpoint", avatar / "generator.onnx")
     wrong = {"hubert": tiny_wenet, "wenet": tiny_hubert}[kind]()
     (tmp_path / "wrong.onnx").write_bytes(wrong.SerializeToString())
-    flags = (source, "--audio-encoder", tmp_path / "wrong.onnx")
+    flags = (source, *exported, "--audio-encoder", tmp_path / "wrong.onnx")
     refused(tmp_path / "o/a", flags, "wrong.onnx", wrong.graph.input[0].name, "want")
     (tmp_path / "half.onnx").write_bytes(wrong.SerializeToString()[:-900])
-    flags = (source, "--audio-encoder", tmp_path / "half.onnx")
+    flags = (source, *exported, "--audio-encoder", tmp_path / "half.onnx")
     refused(tmp_path / "o/a", flags, "half.onnx")
-    flags = (source, "--audio-encoder", source / "checkpoint/best.pth")
+    flags = (source, *exported, "--audio-encoder", source / "checkpoint/best.pth")
     refused(tmp_path / "o/a", flags, "best.pth", f"{kind} network as .onnx")
     if kind == "hubert":
         fixed = tmp_path / "fixed.onnx"
         fixed.write_bytes(tiny_hubert(16000).SerializeToString())
-        flags = (source, "--audio-encoder", fixed)
+        flags = (source, *exported, "--audio-encoder", fixed)
         refused(tmp_path / "o/a", flags, "[1, 16000]", "any or 32080")

@@ -67,25 +67,64 @@ def test_tensor_names_are_read_from_the_file(
     assert lab.hashes(face, speech_wav, "--idle", "model") == wanted
 
 
-@pytest.mark.parametrize("twin", ["nhwc", "fp16"])
-def test_another_layout_or_type_is_drawn_right_or_refused_with_both_shapes(
-    twin: str, tmp_path: Path, second: Path
+AUDIO = sorted(avatars.FAMILIES)  # what the families hear
+
+
+def heard(audio: str, kind: str = "M1", batch: int | None = None) -> onnx.ModelProto:
+    """A marker of 64 px for that family."""
+    sound = models.SOUNDS[audio]
+    return models.generator(kind, inner_px=64, batch=batch, sound=sound)
+
+
+def drawn(
+    folder: Path, wav: Path, model: onnx.ModelProto, audio: str, batch: int | None
+) -> np.ndarray:
+    """Its frames, five at a time."""
+    face = avatars.make_avatar(folder, model=model, audio=audio, batch=batch, **SMALL)
+    return lab.pictures(face, wav, "--idle", "model", "--batch", 5).astype(int)
+
+
+@pytest.fixture
+def short(tmp_path: Path) -> Path:
+    """13 frames of speech-like sound."""
+    return lab.write_wav(tmp_path / "short.wav", lab.speech_like(0.5))
+
+
+@pytest.mark.parametrize("audio", AUDIO)
+def test_half_precision_inputs_are_drawn_as_those_in_full(
+    audio: str, tmp_path: Path, short: Path
+) -> None:
+    """Case 68: within the two levels that fp16 has no numbers for."""
+    full = heard(audio, "random")
+    half = models.half_precision(full)
+    want = drawn(tmp_path / "full", short, full, audio, None)
+    got = drawn(tmp_path / "half", short, half, audio, None)
+    assert len(got) == len(want) == 13
+    assert np.abs(got - want).max() <= 2
+
+
+@pytest.mark.parametrize("audio", AUDIO)
+def test_channels_last_are_refused_with_both_shapes(
+    audio: str, tmp_path: Path, second: Path
 ) -> None:
     """Case 68: never drawn wrong."""
-    model = models.generator("M1", inner_px=64)
-    changed = {"nhwc": models.channels_last, "fp16": models.half_precision}[twin](model)
-    face = avatars.make_avatar(tmp_path / "a", model=changed, **SMALL)
-    run = lab.render(face, second, *RAW, "--idle", "model", ok=False)
-    if run.code:
-        said = {
-            "nhwc": (r"64,64,6|64, 64, 6", r"6,64,64|6, 64, 64"),
-            "fp16": ("float16", "float"),
-        }
-        lab.refused(run, r"generator\.onnx", *said[twin])
-        return
-    frames = np.frombuffer(run.stdout, np.uint8).reshape(-1, 140, 160, 3)
-    for frame, source in zip(frames, lab.backgrounds(face), strict=False):
-        assert np.abs(frame.astype(int) - source).mean() < 2
+    model = models.channels_last(heard(audio))
+    face = avatars.make_avatar(tmp_path / "a", model=model, audio=audio, **SMALL)
+    run = lab.render(face, second, *RAW, ok=False)
+    lab.refused(run, r"generator\.onnx", "N,64,64,6", "N,6,64,64")
+
+
+@pytest.mark.parametrize("audio", AUDIO)
+def test_every_family_takes_a_fixed_batch(
+    audio: str, tmp_path: Path, short: Path
+) -> None:
+    """Case 68: as the dynamic twin draws, whatever is asked for; 13 frames fill no batch of 8."""
+    want = drawn(tmp_path / "free", short, heard(audio, "random"), audio, None)
+    assert len(want) == 13
+    for batch in (1, 8):
+        model = heard(audio, "random", batch)
+        got = drawn(tmp_path / f"fixed{batch}", short, model, audio, batch)
+        assert np.abs(got - want).max() <= 1, batch
 
 
 @pytest.mark.parametrize("inner", [48, 160])

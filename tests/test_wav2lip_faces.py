@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 import wave
 from pathlib import Path
@@ -16,7 +17,7 @@ from markers import models
 
 DEMO = lab.ROOT / "avatars/demo"
 FRAMES = 60
-HIDDEN = range(20, 30)
+HIDDEN = range(20, 30)  # of the session's video, see talking_demo
 
 
 @pytest.fixture(scope="module")
@@ -41,19 +42,6 @@ def picture(folder: Path) -> Path:
     return folder / "face.png"
 
 
-@pytest.fixture(scope="module")
-def talk(folder: Path) -> Path:
-    """The demo says 4 s at 15 frames/s, 640x360; ten of the 60 frames show no face."""
-    lab.ffmpeg("-i", DEMO / "speech.wav", "-t", 4, folder / "said.wav")
-    whole = folder / "whole.mp4"
-    flags = ("--size", "640x360", "--fps", 15)
-    lab.render(DEMO, folder / "said.wav", whole, *flags)
-    gone = f"between(n,{HIDDEN[0]},{HIDDEN[-1]})"
-    box = f"drawbox=0:0:640:360:gray:fill:enable='{gone}'"
-    lab.ffmpeg("-i", whole, "-vf", box, "-crf", 14, "-c:a", "copy", folder / "t.mp4")
-    return folder / "t.mp4"
-
-
 def imported(capsys: pytest.CaptureFixture[str], *flags: object) -> tuple[int, str]:
     """Exit code and what was said, in this process."""
     capsys.readouterr()
@@ -66,12 +54,14 @@ def boxes_of(avatar: Path) -> list:
 
 
 @pytest.fixture(scope="module")
-def anna(network: Path, talk: Path, folder: Path) -> Path:
+def anna(network: Path, talking_demo: Path, folder: Path) -> Path:
     """By the one command."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("LIPCAST_PYTHON", sys.executable)
         out = folder / "anna"
-        run = lab.lipcast("avatar", "import", network, "--video", talk, "-o", out)
+        run = lab.lipcast(
+            "avatar", "import", network, "--video", talking_demo, "-o", out
+        )
     line = "10 frames stay untouched: 20-29, 1.33-2.00 s (no face)\n"
     assert line in run.stderr
     assert "boxes: found, pads 0,10,0,0" in run.stderr
@@ -79,7 +69,7 @@ def anna(network: Path, talk: Path, folder: Path) -> Path:
 
 
 def test_a_face_is_found_and_followed_and_frames_without_one_pass_untouched(
-    anna: Path, folder: Path
+    anna: Path, talking_demo: Path, folder: Path
 ) -> None:
     """Case 62: ten frames without a face end nothing; they are named with their times."""
     boxes = boxes_of(anna)
@@ -95,17 +85,24 @@ def test_a_face_is_found_and_followed_and_frames_without_one_pass_untouched(
     assert np.abs(np.diff(known, axis=0)).max() <= 3  # nothing jumps
     wav = lab.write_wav(folder / "hush.wav", np.zeros(16000 * 4, np.float32))
     sources = lab.pictures(anna, wav)
-    drawn = lab.pictures(anna, folder / "said.wav", "--idle", "model")
+    drawn = lab.pictures(anna, talking_demo, "--idle", "model")
     same = [bool((a == b).all()) for a, b in zip(drawn, sources, strict=True)]
     assert same == [i in HIDDEN for i in range(FRAMES)]
 
 
-def test_the_videos_own_speech_is_in_the_package(anna: Path) -> None:
-    """What `bench` and `verify` say with it."""
+def test_the_videos_own_speech_is_in_the_package_and_bench_says_it(
+    anna: Path, tmp_path: Path
+) -> None:
+    """16 kHz mono; without it bench would take the demo's."""
     with wave.open(str(anna / "speech.wav")) as file:
         assert (file.getframerate(), file.getnchannels()) == (16000, 1)
         assert 3 <= file.getnframes() / 16000 <= 4.1
     lab.lipcast("inspect", anna, "--json")
+    bench = ("bench", "--frames", 2, "--encoder", "none", "--avatar")
+    lab.lipcast(*bench, anna)
+    shutil.copytree(anna, tmp_path / "mute")
+    (tmp_path / "mute/speech.wav").write_bytes(b"no sound")
+    lab.refused(lab.lipcast(*bench, tmp_path / "mute", ok=False), "mute/speech.wav")
 
 
 def test_a_picture_is_enough_and_pads_are_pixels_around_the_face(

@@ -6,8 +6,10 @@
 #include <filesystem>
 #include <nlohmann/json.hpp>
 #include <thread>
+#include <vector>
 
 #include "lipcast/audio/audio_reader.h"
+#include "lipcast/avatar/find_avatar.h"
 #include "lipcast/cli/failure.h"
 #include "lipcast/cli/feature_flags.h"
 #include "lipcast/cli/interrupt.h"
@@ -32,11 +34,15 @@ struct BenchArgs {
 
 constexpr size_t kReadBytes = 64 << 10;
 
-/// The demo's own sentence, where the avatars are.
-Result<std::string> FindSpeech() {
+/// The avatar's own speech, else the demo's sentence, where the avatars are.
+Result<std::string> FindSpeech(const std::string& avatar) {
+  const auto roots = AvatarRoots();
+  std::vector<std::filesystem::path> folders;
+  if (const auto found = avatar::FindAvatar(avatar, roots); found.ok()) folders.push_back(*found);
+  for (const auto& root : roots) folders.push_back(root / "demo");
   std::string tried;
-  for (const auto& root : AvatarRoots()) {
-    const auto path = root / "demo" / "speech.wav";
+  for (const auto& folder : folders) {
+    const auto path = folder / "speech.wav";
     std::error_code error;
     if (std::filesystem::exists(path, error)) return path.string();
     tried += (tried.empty() ? "" : ", ") + path.string();
@@ -142,7 +148,7 @@ int RunBench(const BenchArgs& args) {
   if (!features.ok()) return Fail(kExitUsage, features.status());
   std::string speech = args.audio;
   if (speech.empty()) {
-    auto found = FindSpeech();
+    auto found = FindSpeech(args.avatar);
     if (!found.ok()) return Fail(kExitInput, found.status());
     speech = *found;
   }
@@ -230,7 +236,8 @@ void AddBench(CLI::App& app, int& exit_code) {
       app.add_subcommand("bench", "Throughput from audio to encoded frames, stage by stage");
   command->add_option("-a,--avatar", args->avatar, "Avatar: a name, a folder or a .zip")
       ->capture_default_str();
-  command->add_option("--audio", args->audio, "Speech to repeat (default: the demo's sentence)");
+  command->add_option("--audio", args->audio,
+                      "Speech to repeat (default: the avatar's speech.wav, else the demo's)");
   command->add_option("--frames", args->frames, "How many frames")
       ->check(CLI::Range(int64_t{1}, int64_t{1} << 30))
       ->capture_default_str();

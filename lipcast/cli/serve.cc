@@ -154,6 +154,8 @@ int Serve(const ServeArgs& args) {
     fmt::print("{}", server::PrintConfig(*config));
     return kExitOk;
   }
+  const auto speaks = server::SayProgramOf(config->say_command);
+  if (!speaks.ok()) return Fail(kExitUsage, speaks.status());
   if (args.check_config) {
     const auto secrets = server::ReadSecrets(*config);
     if (!secrets.ok()) return Fail(kExitUsage, secrets.status());
@@ -162,7 +164,7 @@ int Serve(const ServeArgs& args) {
     return kExitOk;
   }
 
-  if (args.demo_url && !server::SayProgramOf(config->say_command)) {
+  if (args.demo_url && !*speaks) {
     return Fail(kExitUnavailable,
                 Status(Code::kUnavailable, "--demo-url: say.command: no program that speaks text"));
   }

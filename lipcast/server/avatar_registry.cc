@@ -243,9 +243,12 @@ Result<AvatarRegistry::SharedVersion> AvatarRegistry::RunLoad(const std::string&
   metrics_.Count("avatar_loads_total", 1);
   metrics_.Observe("avatar_load_seconds", std::chrono::duration<double>(took).count());
   log_.Log(LogLevel::kInfo, purpose == Purpose::kReplace ? "avatar_replaced" : "avatar_loaded",
-           {{"avatar", name},
-            {"ms",
-             std::to_string(std::chrono::duration_cast<std::chrono::milliseconds>(took).count())}});
+           {{"avatar", name}, {"ms", std::to_string(took / std::chrono::milliseconds(1))}});
+  const auto& generator = *load->version->avatar->generator;
+  if (const auto used = ProviderName(generator.provider()); used != options_.provider) {
+    log_.Log(LogLevel::kWarning, "avatar_provider",
+             {{"avatar", name}, {"wanted", options_.provider}, {"used", used}});
+  }
   return load->version;
 }
 

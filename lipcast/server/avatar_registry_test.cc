@@ -79,6 +79,20 @@ TEST_F(AvatarRegistryTest, OneAvatarLoadsWhileAnotherDoes) {
   EXPECT_FALSE(Stats("anna").loading);
 }
 
+TEST_F(AvatarRegistryTest, AProviderThatIsTakenIsNoWarning) {
+  shelf_.Add("anna");
+  Take("anna");
+  EXPECT_THAT(log_.lines(), Not(Contains(HasSubstr("avatar_provider"))));
+}
+
+TEST_F(AvatarRegistryTest, AProviderThatWasAskedForAndNotTakenIsAWarning) {
+  options_.provider = "cuda";
+  shelf_.Add("anna");
+  Take("anna");
+  EXPECT_THAT(log_.lines(),
+              Contains(HasSubstr("avatar_provider avatar=anna wanted=cuda used=cpu")));
+}
+
 TEST_F(AvatarRegistryTest, AFailedLoadIsToldToAllAndTriedAgainNextTime) {
   shelf_.Add("anna");
   shelf_.on_load = [](const fs::path&) { return Status(Code::kDataLoss, "half a file"); };

@@ -57,6 +57,7 @@ RegistryOptions RegistryOptionsOf(const ServerConfig& config, const ServerParts&
       config.eviction == "lfu" ? Eviction::kLeastFrequentlyUsed : Eviction::kLeastRecentlyUsed;
   options.idle_timeout = std::chrono::seconds(config.avatar_idle_seconds);
   options.preload_frames = config.preload_frames;
+  options.provider = config.provider;
   options.on_change = [&health](const std::string& name) { health.Changed(name); };
   return options;
 }
@@ -297,7 +298,7 @@ Result<std::unique_ptr<Server>> Server::Start(const ServerConfig& config,
   http.metrics = parts.metrics;
   LC_RETURN_IF_ERROR(http.router.Add(PagesOf(*state)));
   LC_RETURN_IF_ERROR(http.router.Add(WebPageRoutes()));
-  auto says = SayProgramOf(config.say_command);
+  LC_ASSIGN_OR_RETURN(auto says, SayProgramOf(config.say_command));
   if (says) says->group = parts.say_group;
   LC_RETURN_IF_ERROR(
       http.router.Add(SayRoutes(std::move(says), state->say, state->say_stop.get_token())));

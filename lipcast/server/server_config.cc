@@ -368,7 +368,13 @@ Status SetConfigKey(const std::string& name, const std::string& value, ServerCon
   Words words{value};
   if (key != nullptr && key->list) {
     words.clear();
-    std::stringstream items(value);
+    std::string list = Trimmed(value);
+    if (list.starts_with('[')) {  // as the file has it
+      if (!list.ends_with(']')) return Refuse(name, InQuotes(value), "items between [ and ]");
+      list = list.substr(1, list.size() - 2);
+      if (Trimmed(list).empty()) list.clear();
+    }
+    std::stringstream items(list);
     for (std::string item; std::getline(items, item, ',');) words.push_back(Trimmed(item));
   }
   return SetConfigWords(name, words, config);

@@ -263,6 +263,20 @@ TEST(ServerConfig, CommasSeparateTheItemsOfAListInFlagsAndEnvironment) {
   EXPECT_EQ(config.tokens, "/etc/a,b");  // no list
 }
 
+TEST(ServerConfig, AListInFlagsAndEnvironmentMayStandInBracketsAsInTheFile) {
+  ServerConfig config;
+  for (const char* const empty : {"[]", " [ ] "}) {
+    config.say_command = {"auto"};
+    ASSERT_EQ(SetConfigKey("say.command", empty, &config), Status());
+    EXPECT_THAT(config.say_command, IsEmpty()) << empty;
+  }
+  ASSERT_EQ(SetConfigKey("avatars.preload", "[anna, ben]", &config), Status());
+  EXPECT_THAT(config.preload, ElementsAre("anna", "ben"));
+  EXPECT_EQ(SetConfigKey("avatars.preload", "[anna", &config).message(),
+            "avatars.preload = '[anna': want items between [ and ]");
+  EXPECT_FALSE(SetConfigKey("avatars.preload", "[,]", &config).ok());
+}
+
 TEST_F(ConfigFile, AFlagBeatsTheEnvironmentWhichBeatsTheFileWhichBeatsTheDefault) {
   avatar::WriteFile(path(), "listen:\n  grpc_port: 1\n  http_port: 1\n  compat_port: 9\n");
   ConfigSources sources;

@@ -45,6 +45,9 @@ class Descriptor {
 };
 
 std::optional<std::string> Installed(const std::string& program) {
+  if (program.find('/') != std::string::npos) {
+    return ::access(program.c_str(), X_OK) == 0 ? std::optional(program) : std::nullopt;
+  }
   const char* path = std::getenv("PATH");
   std::istringstream folders(path == nullptr ? "/usr/local/bin:/usr/bin:/bin" : path);
   for (std::string folder; std::getline(folders, folder, ':');) {
@@ -212,11 +215,20 @@ class Told {
 
 }  // namespace
 
-std::optional<SayProgram> SayProgramOf(const std::vector<std::string>& command) {
-  if (command.empty()) return std::nullopt;
-  if (command != std::vector<std::string>{"auto"}) return SayProgram{command};
-  if (Installed("espeak-ng")) return SayProgram{{"espeak-ng", "--stdin", "--stdout"}};
-  return std::nullopt;
+Result<std::optional<SayProgram>> SayProgramOf(const std::vector<std::string>& command) {
+  using Found = std::optional<SayProgram>;
+  if (command.empty()) return Found();
+  if (command == std::vector<std::string>{"auto"}) {
+    if (!Installed("espeak-ng")) return Found();
+    return Found(SayProgram{{"espeak-ng", "--stdin", "--stdout"}});
+  }
+  if (!Installed(command[0])) {
+    return Status(Code::kInvalidArgument,
+                  fmt::format("say.command: '{}': no such program; want one that can be started, "
+                              "auto, or an empty list, which is off",
+                              avatar::ShownText(command[0], 80)));
+  }
+  return Found(SayProgram{command});
 }
 
 Result<std::string> Say(const SayProgram& program, const std::string& text, std::stop_token stop) {

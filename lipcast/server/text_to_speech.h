@@ -24,7 +24,8 @@ struct SayProgram {
 };
 
 /// What `say.command` means: {"auto"} is espeak-ng if it is installed, {} none.
-std::optional<SayProgram> SayProgramOf(const std::vector<std::string>& command);
+/// Errors: kInvalidArgument for a program that is not there.
+Result<std::optional<SayProgram>> SayProgramOf(const std::vector<std::string>& command);
 
 inline constexpr size_t kMaxSayBytes = 4000;  ///< of text
 

@@ -191,8 +191,25 @@ TEST(TextToSpeech, ATextWithoutWordsOrWithoutEndIsRefused) {
 }
 
 TEST(TextToSpeech, NoCommandIsNoProgram) {
-  EXPECT_FALSE(SayProgramOf({}).has_value());
-  EXPECT_EQ(SayProgramOf({"my-tts", "--wav"})->argv, (std::vector<std::string>{"my-tts", "--wav"}));
+  const auto none = SayProgramOf({});
+  ASSERT_TRUE(none.ok());
+  EXPECT_FALSE(none->has_value());
+}
+
+TEST(TextToSpeech, ACommandNamesAProgramThatIsThere) {
+  for (const char* const there : {"sh", "/bin/sh"}) {
+    const auto program = SayProgramOf({there, "--wav"});
+    ASSERT_TRUE(program.ok()) << there;
+    EXPECT_EQ((*program)->argv, (std::vector<std::string>{there, "--wav"}));
+  }
+  for (const char* const absent : {"none", "[]", "/bin/no-such-tts"}) {
+    const auto program = SayProgramOf({absent});
+    EXPECT_EQ(program.status().code(), Code::kInvalidArgument);
+    EXPECT_EQ(program.status().message(),
+              std::string("say.command: '") + absent +
+                  "': no such program; want one that can be started, auto, or an empty list, which "
+                  "is off");
+  }
 }
 
 }  // namespace

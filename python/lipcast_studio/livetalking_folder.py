@@ -56,7 +56,10 @@ def _both(row: tuple[int, ...]) -> tuple[Box, Box]:
 def read_livetalking(folder: Path) -> tuple[Pictures, Boxes]:
     """StudioError where pictures, coordinates and faces do not belong together."""
     if (folder / "latents.pt").exists():
-        raise StudioError(f"{folder}: latents.pt: an avatar of MuseTalk, whose model is not supported; want full_imgs, face_imgs")
+        raise StudioError(
+            f"{folder}: latents.pt: an avatar of MuseTalk, whose network is not supported; the video that it was made of works"
+            " with a Wav2Lip network (lipcast avatar import wav2lip.pth --video VIDEO -o DIR) or lipcast avatar create"
+        )
     pictures = read_numbered(folder / IMAGES)
     path = folder / COORDS
     found = read_pickled_numbers(path)

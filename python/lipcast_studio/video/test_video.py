@@ -90,8 +90,8 @@ def test_sound_begins_with_the_picture_and_lasts_as_long(tmp_path: Path) -> None
 
 
 def test_a_picture_of_8k_is_scaled_and_an_odd_one_made_even(tmp_path: Path) -> None:
-    path = made(tmp_path / "8k.mp4", "color=gray:7680x4320:r=2", "-c:v", "libx264", "-preset", "ultrafast", seconds=1)
-    made_of = normalise(path, tmp_path / "out.mp4", shortest_s=0.5)
+    path = made(tmp_path / "8k.mp4", "color=gray:7680x4320:r=10", "-c:v", "libx264", "-preset", "ultrafast", seconds=0.1)
+    made_of = normalise(path, tmp_path / "out.mp4", shortest_s=0.05)
     assert (made_of.width, made_of.height) == (1920, 1080)
     assert "scaled from 7680x4320 to 1920x1080" in made_of.notes
     odd = made(tmp_path / "odd.mkv", "testsrc=161x97:r=25", "-c:v", "ffv1")
