@@ -161,3 +161,13 @@ def test_the_folder_is_the_video_of_a_wav2lip_network(tmp_path: Path) -> None:
     ]
     report = lab.lipcast("inspect", out, "--json").report
     assert report["frames"] == FRAMES and report["family"] == "wav2lip"
+
+
+def test_a_musetalk_folder_is_refused_with_what_is_possible(tmp_path: Path) -> None:
+    folder = make(tmp_path / "a", as_ultralight)
+    (folder / "latents.pt").write_bytes(b"")
+    wanted = (
+        r"latents\.pt: an avatar of MuseTalk.*works with a Wav2Lip network \(lipcast"
+    )
+    with pytest.raises(StudioError, match=wanted):
+        read_livetalking(folder)
