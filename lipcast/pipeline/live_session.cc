@@ -17,6 +17,9 @@ constexpr int64_t kLookAheadMs = 500;
 constexpr int64_t kJitterMs = 80;
 /// Frames drawn before they are due, in time: the session holds 4 s.
 constexpr double kMaxAheadS = 2.0;
+/// What the first frames of speech may take to be drawn, in means of a frame's: its sound is heard
+/// as a whole before, and others draw too.
+constexpr double kDrawingTimes = 3;
 /// For frame 0 to be drawn: what follows may only say "the picture before".
 constexpr auto kMaxOpening = std::chrono::seconds(2);
 /// Beyond this the program stood still (a suspended machine): the time is skipped, not caught up.
@@ -186,9 +189,21 @@ Result<bool> LiveSession::Playable(Utterance& said) {
   return false;
 }
 
+/// How many frames of drawn silence stay before speech: the time to draw its first ones, three
+/// times what one has taken so far in this stream. All of it before any was drawn.
+int64_t LiveSession::FramesToDrawIn() const {
+  const StageTimes& times = std::as_const(*session_).times();
+  const int64_t drawn = times.calls(Stage::kGenerator);
+  if (drawn == 0) return ahead_;
+  const double mean_s = std::chrono::duration<double>(times.total(Stage::kGenerator)).count() /
+                        static_cast<double>(drawn);
+  const double frames = std::ceil(kDrawingTimes * mean_s * session_->fps().value());
+  return static_cast<int64_t>(std::clamp(frames, 1.0, static_cast<double>(ahead_)));
+}
+
 Status LiveSession::BeginSegment(uint64_t utterance) {
   if (std::exchange(silent_, utterance == 0)) {
-    LC_RETURN_IF_ERROR(session_->TakeBackUndrawn(segments_.back().id));
+    LC_RETURN_IF_ERROR(session_->TakeBackUndrawn(segments_.back().id, FramesToDrawIn()));
     if (SampleOf(segments_.back().first_frame) >= session_->samples_in()) segments_.pop_back();
   }
   const int64_t first = FramesFor(session_->samples_in(), options_.format.rate_hz, session_->fps());

@@ -99,6 +99,7 @@ class LiveSession {
   Result<bool> FeedUtterance(Utterance& utterance, int64_t target);
   Result<bool> FeedSilence(int64_t target);
   Status BeginSegment(uint64_t utterance);
+  int64_t FramesToDrawIn() const;
   void SkipLostTime(TimePoint now);
   void WaitAFrame();
   Utterance* Find(uint64_t id);

@@ -169,6 +169,23 @@ TEST(LiveSession, SpeechStartsWithinItsFramesAheadAndIsWhole) {
   EXPECT_THAT(show.undrawn_, IsEmpty());
 }
 
+TEST(LiveSession, LaterSpeechStartsAsSoonAsItsFirstFramesCanBeDrawn) {
+  Show show;  // its network takes no time to speak of
+  show.Say(1, Speech(kSecond));
+  show.Run(100);
+  for (uint64_t id = 2; id < 5; ++id) {
+    const auto said = static_cast<int64_t>(show.frames_.size());
+    const auto speech = Speech(kSecond, static_cast<uint32_t>(id));
+    show.Say(id, speech);
+    show.Run(100);
+    const auto first = std::find_if(show.frames_.begin(), show.frames_.end(),
+                                    [&](const Shown& one) { return one.utterance == id; });
+    EXPECT_LE(first->index, said + 2);
+    EXPECT_EQ(show.SoundOf(id), Padded(speech));
+  }
+  EXPECT_THAT(show.undrawn_, IsEmpty());
+}
+
 TEST(LiveSession, ManyUtterancesFollowEachOtherWithoutAGap) {
   Show show;
   std::vector<std::string> log;

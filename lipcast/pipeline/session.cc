@@ -307,13 +307,14 @@ Result<ClearPoint> Session::Clear() {
   return point;
 }
 
-Status Session::TakeBackUndrawn(uint64_t utterance) {
+Status Session::TakeBackUndrawn(uint64_t utterance, int64_t keep) {
   const std::lock_guard lock(mu_);
   LC_RETURN_IF_ERROR(failure_);
   LC_ENSURE(!end_sample_ && edges_ == Edges::kSilence);
   if (utterances_.empty() || utterances_.back().id != utterance) return {};
   int64_t cut = next_out_;
-  while (cut < next_dispatch_ && SlotOf(cut).state == Slot::State::kDone) ++cut;
+  const int64_t last = std::min(next_dispatch_, next_out_ + keep);
+  while (cut < last && SlotOf(cut).state == Slot::State::kDone) ++cut;
   cut = std::max(cut, utterances_.back().first_frame);
   const int64_t cut_byte = FrameStartByte(cut);
   if (ring_.end() <= cut_byte) return {};

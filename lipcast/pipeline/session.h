@@ -133,10 +133,10 @@ class Session {
   /// dropped too. The next frame continues the picture and the sound where the reader stands. Every
   /// utterance cut is started and finished, interrupted. Reference edges become kSilence.
   Result<ClearPoint> Clear();
-  /// Takes back what of `utterance`, the newest, is behind the frames that are drawn already, and
-  /// ends it there; if that leaves nothing, it gets no event. For silence that makes room for
-  /// speech.
-  Status TakeBackUndrawn(uint64_t utterance);
+  /// Takes back what of `utterance`, the newest, is behind the frames that are drawn already, of
+  /// which at most `keep` stay, and ends it there; if that leaves nothing, it gets no event. For
+  /// silence that makes room for speech.
+  Status TakeBackUndrawn(uint64_t utterance, int64_t keep);
   /// Ends the stream at once; Next then returns `why`.
   void Cancel(Status why);
 
