@@ -6,7 +6,8 @@
 With several binaries their rounds take turns, so that what else the machine does meets all alike.
   page       navigation to the first picture on the canvas
   speech     the sound of an utterance that the server waits for (0.58 s and four frames) is sent, to: its
-             first frame received; its first picture shown, which is when it is heard
+             first picture received; that picture shown, which is when it is heard. The first of a session,
+             and a later one
   Stop       pressed, to: `cleared` received; the first frame that is not the utterance's received; the first
              such picture received; shown (the mouth closes); the first still mouth shown
   without    frames between Stop and that picture that came without one, as none was drawn in time
@@ -63,6 +64,9 @@ class Bench:
             "avatar.asked + avatar.figures.firstPictureMs"  # since the navigation began
         )
         self.note("page: first picture", self.page.run(first))
+        self.page.click("h1")
+        assert self.page.wait("avatar.audible && avatar.figures.bufferMs > 0")
+        self.page.run(HOOK)
 
     def seen(self, **wanted):
         return [
@@ -71,21 +75,19 @@ class Bench:
             if all(one[key] == value for key, value in wanted.items())
         ]
 
-    def speak(self):
+    def speak(self, name):
         page = self.page
-        page.click("h1")
-        assert page.wait("avatar.audible && avatar.figures.bufferMs > 0")
-        page.run(HOOK)
+        page.run("seen.length = 0")
         page.choose("#file", SPEECH)
-        assert page.wait("avatar.speaking && avatar.session.utterance > 0")
+        assert page.wait("avatar.speaking")
         self.utterance = page.run("avatar.session.utterance")
         needed = page.run("avatar.session.neededAt")
         mine = {"utterance": self.utterance, "picture": True}
         assert page.wait(
             f"seen.some((one) => one.kind === 'shown' && one.picture && one.utterance === {self.utterance})"
         )
-        self.note("speech: received", self.seen(kind="received", **mine)[0] - needed)
-        self.note("speech: shown", self.seen(kind="shown", **mine)[0] - needed)
+        self.note(f"{name}: received", self.seen(kind="received", **mine)[0] - needed)
+        self.note(f"{name}: shown", self.seen(kind="shown", **mine)[0] - needed)
 
     def stop(self, after_ms):
         page = self.page
@@ -137,8 +139,9 @@ def main() -> None:
         for number in range(arguments.rounds):
             for bench in benches:
                 bench.load()
-                bench.speak()
-                bench.stop(600 + 17 * number)  # at any place between two frames
+                for name in ("first speech", "later speech"):
+                    bench.speak(name)
+                    bench.stop(600 + 17 * number)  # at any place between two frames
                 bench.page.go("about:blank")  # the other one has the machine
         print(f"{arguments.rounds} rounds, load {os.getloadavg()[0]:.1f}")
         for binary, bench in zip(arguments.binary, benches, strict=True):
