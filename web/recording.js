@@ -19,7 +19,10 @@ export class RecordControls {
     Object.assign(this, { button, note, text, link, fetched, ticket });
     this.session = "";
     this.show("idle");
-    button.addEventListener("click", () => (this.state === "idle" ? this.start() : this.stop()));
+    button.addEventListener("click", () => {
+      if (this.state === "idle") this.start();
+      else if (this.state === "recording") this.stop();
+    });
     link.addEventListener("click", (event) => this.download(event));
   }
 
@@ -32,7 +35,8 @@ export class RecordControls {
   show(state, seconds = state === this.state ? this.seconds : 0) {
     Object.assign(this, { state, seconds });
     const { button } = this;
-    button.disabled = state === "saving" || (state === "idle" && !this.session);
+    button.disabled = state === "idle" && !this.session;
+    button.setAttribute("aria-disabled", String(state === "saving")); // disabled it would lose the focus
     button.setAttribute("aria-pressed", String(state === "recording"));
     const label = {
       idle: "Record", recording: `Stop recording ${clock(seconds)}`, saving: "Saving…",

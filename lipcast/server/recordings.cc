@@ -143,7 +143,8 @@ class Recordings::Recording final : public FrameTap,
     file_.reset();
     return true;
   }
-  /// Its file goes now, or once it would be whole.
+  /// Its file goes now, though its stream may hold the recording a moment longer; or once it would
+  /// be whole.
   void Forget() {
     const std::lock_guard lock(mu_);
     forgotten_ = true;
@@ -373,7 +374,9 @@ void Recordings::Tidy() {
   const std::lock_guard lock(mu_);
   const TimePoint now = parts_.clock->Now();
   std::erase_if(all_, [&](const auto& item) {
-    return item.second->over() && now - item.second->ended() >= options_.keep;
+    const bool old = item.second->over() && now - item.second->ended() >= options_.keep;
+    if (old) item.second->Forget();
+    return old;
   });
   parts_.metrics->Gauge("recordings", ActiveLocked());
   parts_.metrics->Gauge("recording_disk_bytes", static_cast<double>(folder_->share()->used()));
@@ -432,7 +435,10 @@ void Recordings::Ended(const RecordingInfo& info) {
   std::ranges::sort(ended, {},
                     [](const RecordingPtr& one) { return std::pair(one->ended(), one->order()); });
   const auto most = static_cast<size_t>(options_.ended);
-  for (size_t i = 0; i + most < ended.size(); ++i) all_.erase(ended[i]->info().id);
+  for (size_t i = 0; i + most < ended.size(); ++i) {
+    ended[i]->Forget();
+    all_.erase(ended[i]->info().id);
+  }
 }
 
 }  // namespace lipcast::server

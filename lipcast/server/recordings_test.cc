@@ -78,6 +78,10 @@ class RecordingsTest : public testing::Test {
     const size_t wanted = client.Of(Kind::kFrame).size() + frames;
     return client.ReadUntil([&] { return client.Of(Kind::kFrame).size() >= wanted; });
   }
+  /// Until so many frames are in the file.
+  bool ReadRecorded(TestClient& client, const std::string& id, int64_t frames) {
+    return client.ReadUntil([&] { return recordings().Get(id)->frames >= frames; });
+  }
   RecordingInfo Await(const std::string& id) {
     for (;;) {
       const auto info = recordings().Get(id);
@@ -133,6 +137,12 @@ class RecordingsTest : public testing::Test {
     EXPECT_NEAR(std::stod(Probe(path, "v", "stream=duration")), seconds, 1e-3);
     EXPECT_NEAR(std::stod(Probe(path, "a", "stream=duration")), seconds, 1e-3);
   }
+  /// A frame that was late on a busy machine has no picture of its own.
+  void ExpectPictures(const RecordingInfo& info, const TestClient& client) {
+    const auto sent = Sent(client, info.frames);
+    EXPECT_EQ(static_cast<int64_t>(Times(FileOf(info.id)).size()),
+              std::ranges::count(sent, false, &StreamEvent::repeated));
+  }
   std::string TrackBytes(const std::filesystem::path& path) const {
     const auto out = folder_.path() / "track";
     media::test::Run("ffmpeg -v error -y -i " + media::test::Quoted(path) +
@@ -158,9 +168,8 @@ TEST_F(RecordingsTest, H264IsTheAccessUnitsThatTheClientGotInEitherForm) {
     const auto client = Open(codec);
     ASSERT_TRUE(client->Say(1, Speech(2 * kSecond)));
     const std::string id = Begin(*client);
-    ASSERT_TRUE(Read(*client, 120));
+    ASSERT_TRUE(ReadRecorded(*client, id, 110));
     const RecordingInfo info = Stopped(id);
-    EXPECT_GT(info.frames, 100);
     EXPECT_EQ(info.session, client->stream_->id());
     EXPECT_EQ(info.avatar, "1");
     const auto path = FileOf(id);
@@ -188,7 +197,7 @@ TEST_F(RecordingsTest, OtherPicturesAreEncodedAndLookTheSame) {
     const auto client = Open(codec);
     ASSERT_TRUE(client->Say(1, Speech(kSecond)));
     const std::string id = Begin(*client);
-    ASSERT_TRUE(Read(*client, 30));
+    ASSERT_TRUE(ReadRecorded(*client, id, 30));
     const RecordingInfo info = Stopped(id);
     const auto path = FileOf(id);
     const auto sent = Sent(*client, info.frames);
@@ -221,10 +230,10 @@ TEST_F(RecordingsTest, AClearInsideItIsRecordedAsTheClientSawIt) {
   const auto client = Open();
   ASSERT_TRUE(client->Say(1, Speech(2 * kSecond)));
   const std::string id = Begin(*client);
-  ASSERT_TRUE(Read(*client, 100));
+  ASSERT_TRUE(ReadRecorded(*client, id, 80));
   ASSERT_TRUE(client->Send(ClearAs(1)));
   ASSERT_TRUE(client->Say(2, Speech(kSecond, 2)));
-  ASSERT_TRUE(Read(*client, 100));
+  ASSERT_TRUE(ReadRecorded(*client, id, 200));
   const RecordingInfo info = Stopped(id);
   EXPECT_EQ(client->Of(Kind::kCleared).size(), 1u);
   const auto sent = Sent(*client, info.frames);
@@ -239,15 +248,15 @@ TEST_F(RecordingsTest, AClearInsideItIsRecordedAsTheClientSawIt) {
 TEST_F(RecordingsTest, WhatWasRecordedIsKeptWhenTheSessionIsLost) {
   auto client = Open();
   const std::string id = Begin(*client);
-  ASSERT_TRUE(Read(*client, 30));
+  ASSERT_TRUE(ReadRecorded(*client, id, 30));
   EXPECT_TRUE(client->stream_->tapped());
   client->stream_->Cancel(Status(Code::kCancelled, "the client left"));
-  client.reset();
+  client->stream_.reset();
   const RecordingInfo info = Await(id);
   EXPECT_EQ(info.state, RecordingState::kDone);
   EXPECT_EQ(info.ended_by, RecordingEnd::kSession);
   EXPECT_EQ(info.message, "the session ended: the client left");
-  EXPECT_EQ(static_cast<int64_t>(Times(FileOf(id)).size()), info.frames);
+  ExpectPictures(info, *client);
   stand_->WaitUntilAllAreGone();
 }
 
@@ -255,7 +264,7 @@ TEST_F(RecordingsTest, OneThatIsLongEnoughEndsAndTheNextOneIsAFileOfItsOwn) {
   options_.length = std::chrono::seconds(1);
   const auto client = Open();
   const std::string first = Begin(*client);
-  ASSERT_TRUE(Read(*client, 110));
+  ASSERT_TRUE(ReadRecorded(*client, first, 100));
   const RecordingInfo info = Await(first);
   EXPECT_EQ(info.state, RecordingState::kDone);
   EXPECT_EQ(info.ended_by, RecordingEnd::kLength);
@@ -263,9 +272,8 @@ TEST_F(RecordingsTest, OneThatIsLongEnoughEndsAndTheNextOneIsAFileOfItsOwn) {
   EXPECT_EQ(info.frames, 100);
   EXPECT_FALSE(client->stream_->tapped());
   const std::string second = Begin(*client);
-  ASSERT_TRUE(Read(*client, 30));
+  ASSERT_TRUE(ReadRecorded(*client, second, 20));
   const RecordingInfo next = Stopped(second);
-  EXPECT_LE(next.frames, 30);
   EXPECT_NE(FileOf(first), FileOf(second));
   ExpectTimes(FileOf(second), Sent(*client, next.frames));
   EXPECT_EQ(metrics_.count("recordings_total{state=\"done\"}"), 2);
@@ -281,7 +289,7 @@ TEST_F(RecordingsTest, AFullShareOfTheDiskEndsItWithAWholeFileAndTheOldestMakesR
   EXPECT_EQ(info.ended_by, RecordingEnd::kDisk);
   EXPECT_THAT(info.message, HasSubstr("recordings.disk_mb"));
   EXPECT_LE(info.bytes, options_.disk_bytes);
-  EXPECT_EQ(static_cast<int64_t>(Times(FileOf(first)).size()), info.frames);
+  ExpectPictures(info, *client);
   // One that is being read stays; then it goes for the next.
   auto read = recordings().File(first);
   const std::string refused = Begin(*client);
@@ -290,8 +298,8 @@ TEST_F(RecordingsTest, AFullShareOfTheDiskEndsItWithAWholeFileAndTheOldestMakesR
   EXPECT_TRUE(recordings().Get(first).ok());
   read = Status(Code::kCancelled, "read to its end");
   const std::string second = Begin(*client);
-  ASSERT_TRUE(Read(*client, 40));
-  EXPECT_GT(Stopped(second).frames, 20);
+  ASSERT_TRUE(ReadRecorded(*client, second, 20));
+  Stopped(second);
   EXPECT_EQ(recordings().Get(first).status().code(), Code::kNotFound);
 }
 
@@ -299,16 +307,16 @@ TEST_F(RecordingsTest, AQueueThatIsFullEndsTheRecordingAndNotTheSession) {
   options_.queue_seconds = 1;
   auto one = Open(), two = Open();
   const std::string first = Begin(*one);
-  ASSERT_TRUE(Read(*one, 10));
+  ASSERT_TRUE(ReadRecorded(*one, first, 10));
   const std::string second = Begin(*two);
-  ASSERT_TRUE(Read(*two, 10));
+  ASSERT_TRUE(ReadRecorded(*two, second, 10));
   const auto client = Open();
   log_.gate_.Close();  // and nobody writes
   ASSERT_TRUE(recordings().Stop(first).ok() && recordings().Stop(second).ok());
   log_.gate_.AwaitWaiting(2);
   const std::string id = Begin(*client);
-  ASSERT_TRUE(Read(*client, 150));
-  EXPECT_FALSE(client->stream_->tapped());
+  ASSERT_TRUE(client->ReadUntil([&] { return !client->stream_->tapped(); }));
+  ASSERT_TRUE(Read(*client, 10));  // on it goes
   EXPECT_FALSE(client->stream_->over());
   log_.gate_.Open();
   const RecordingInfo info = Await(id);
@@ -339,7 +347,7 @@ TEST_F(RecordingsTest, RefusalsSayWhy) {
   EXPECT_EQ(recordings().active(), 2);
   third->stream_->Cancel(Status(Code::kCancelled, "gone"));
   third->ReadToTheEnd();
-  ASSERT_TRUE(Read(*client, 10));
+  ASSERT_TRUE(ReadRecorded(*client, id, 10));
   Stopped(id);
   EXPECT_EQ(why(*third).code(), Code::kFailedPrecondition);
   recordings().Drain();
@@ -349,13 +357,13 @@ TEST_F(RecordingsTest, RefusalsSayWhy) {
 TEST_F(RecordingsTest, ADrainEndsThoseUnderWayAndTheirFilesAreThere) {
   const auto client = Open();
   const std::string id = Begin(*client);
-  ASSERT_TRUE(Read(*client, 20));
+  ASSERT_TRUE(ReadRecorded(*client, id, 20));
   recordings().Drain();
   const RecordingInfo info = Await(id);
   EXPECT_EQ(info.state, RecordingState::kDone);
   EXPECT_EQ(info.ended_by, RecordingEnd::kDrain);
   EXPECT_EQ(info.message, "the server is shutting down");
-  EXPECT_EQ(static_cast<int64_t>(Times(FileOf(id)).size()), info.frames);
+  ExpectPictures(info, *client);
   EXPECT_EQ(recordings().active(), 0);
 }
 
@@ -373,7 +381,7 @@ TEST_F(RecordingsTest, OneThatEndsBeforeItsFirstKeyFrameFailsAndSaysSo) {
 TEST_F(RecordingsTest, WithoutSoundInItsFramesItIsASilentFilmAndSaysSo) {
   const auto client = Open(PictureCodec::kJpeg, SoundOut::kNone);
   const std::string id = Begin(*client);
-  ASSERT_TRUE(Read(*client, 20));
+  ASSERT_TRUE(ReadRecorded(*client, id, 20));
   EXPECT_THAT(Stopped(id).warnings, testing::ElementsAre(HasSubstr("no sound")));
   EXPECT_EQ(Probe(FileOf(id), "", "stream=codec_type"), "video");
 }
@@ -382,7 +390,7 @@ TEST_F(RecordingsTest, FilesGoWhenTheyAreRemovedTooOldOrTooMany) {
   options_.ended = 2;
   const auto client = Open();
   const std::string removed = Begin(*client);
-  ASSERT_TRUE(Read(*client, 20));
+  ASSERT_TRUE(ReadRecorded(*client, removed, 10));
   ASSERT_TRUE(recordings().Remove(removed).ok());
   EXPECT_EQ(recordings().Get(removed).status().code(), Code::kNotFound);
   EXPECT_FALSE(client->stream_->tapped());
@@ -391,7 +399,7 @@ TEST_F(RecordingsTest, FilesGoWhenTheyAreRemovedTooOldOrTooMany) {
   std::vector<std::string> ids;
   for (int i = 0; i < 3; ++i) {
     ids.push_back(Begin(*client));
-    ASSERT_TRUE(Read(*client, 10));
+    ASSERT_TRUE(ReadRecorded(*client, ids.back(), 10));
     Stopped(ids.back());
   }
   while (FilesLeft().size() > 2) std::this_thread::yield();
