@@ -6,6 +6,7 @@ import contextlib
 import functools
 import io
 import json
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,7 +21,8 @@ import soundfile
 from lipcast_studio.__main__ import main
 from lipcast_studio.fbank import fbank
 from lipcast_studio.find_torch import find_torch
-from lipcast_studio.sample_encoder import normalised
+from lipcast_studio.heard_in_windows import window_loss
+from lipcast_studio.sample_encoder import normalised, write_hubert
 from markers import avatars
 from markers.models import Graph
 from parity import mel, pipeline
@@ -192,6 +194,78 @@ def test_the_engine_draws_it_with_the_networks_own_pictures(
         difference[y0:y1, x0:x1] = 0
         assert difference.max() == 0, f"frame {i} outside the box"
         assert (got != frame).any(), f"frame {i} is not drawn"
+
+
+def attentive_hubert(share: float) -> onnx.ModelProto:
+    """tiny_hubert, and at every token a share of the mean over all that it hears, as attention has."""
+    model = tiny_hubert()
+    model.graph.node[-1].output[0] = "own"
+    everywhere = onnx.helper.make_node("ReduceMean", ["own"], ["mean"], axes=[1])
+    scale = onnx.numpy_helper.from_array(np.float32(share), "share")
+    some = onnx.helper.make_node("Mul", ["mean", "share"], ["part"])
+    both = onnx.helper.make_node("Add", ["own", "part"], ["output"])
+    model.graph.node.extend([everywhere, some, both])
+    model.graph.initializer.append(scale)
+    onnx.checker.check_model(model, full_check=True)
+    return model
+
+
+def test_hubert_in_windows_is_compared_with_the_whole_clip(
+    sentence: lab.Samples, tmp_path: Path
+) -> None:
+    """What is told is what a computation of its own finds; it grows with the reach of the network."""
+    found = []
+    for share in (0.0, 2.0):
+        source, target = tmp_path / f"{share}.onnx", tmp_path / f"package_{share}.onnx"
+        source.write_bytes(attentive_hubert(share).SerializeToString())
+        write_hubert(source, target, lambda _: None)
+        samples = sentence[:70_000].astype(np.float32)
+        run = onnxruntime.InferenceSession(str(source))
+
+        def heard(
+            part: np.ndarray, run: onnxruntime.InferenceSession = run
+        ) -> np.ndarray:
+            return run.run(None, {"input": normalised(part[None])})[0][0]
+
+        whole = heard(samples)[:218].reshape(109, 2048)
+        padded = np.pad(samples, (20480, 40000))
+        ours = [heard(padded[at : at + 32080])[64:84] for at in range(0, 70_000, 6400)]
+        ours = np.concatenate(ours)[:218].reshape(109, 2048)
+        spread = whole.std(axis=0)
+        spread = np.sqrt((spread**2).mean())
+        loss = window_loss(source, target, samples)
+        assert loss.rms == pytest.approx(
+            np.sqrt(((ours - whole) ** 2).mean()) / spread, rel=1e-3
+        )
+        start = np.sqrt(((ours - whole)[:10] ** 2).mean()) / spread
+        assert loss.rms_at_start == pytest.approx(start, rel=1e-3)
+        joints = np.arange(10, 109, 10)
+        steps = [
+            np.sqrt(((f[joints] - f[joints - 1]) ** 2).sum()) for f in (ours, whole)
+        ]
+        assert loss.joint_steps == pytest.approx(steps[0] / steps[1], rel=1e-3)
+        found.append(loss.rms)
+    assert found[1] > found[0] > 0
+
+
+def test_the_import_tells_what_windows_cost_or_why_it_does_not_know(
+    sentence: lab.Samples, tmp_path: Path
+) -> None:
+    source = folder_of("hubert", tmp_path / "folder")
+    said = []
+    for step in range(3):
+        if step == 1:
+            lab.write_wav(source / "aud.wav", np.tile(sentence, 2)[: 16_000 * 6])
+        if step == 2:
+            (source / "hubert.onnx").write_bytes(tiny_hubert(32080).SerializeToString())
+        run = lab.lipcast("avatar", "import", source, "-o", tmp_path / f"o{step}")
+        (line,) = [one for one in run.stderr.splitlines() if "whole clip" in one]
+        said.append(line)
+    assert "there is no speech to compare on" in said[0]
+    assert re.search(
+        r"windows of 2 s are \d\.\d\d standard deviations from the", said[1]
+    )
+    assert "hubert.onnx takes 32080 samples and no other number" in said[2]
 
 
 def test_inspect_accepts_it_and_its_rate_is_the_models(

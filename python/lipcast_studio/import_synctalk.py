@@ -51,6 +51,10 @@ def import_synctalk(
         sound = next((source / sound for sound in _SOUNDS if (source / sound).is_file()), None)
         if sound is not None:
             take_speech(sound, part, say)
+        if kind == "hubert":
+            from .heard_in_windows import told
+
+            say(f"audio encoder: {told(encoder_from, part / 'audio_encoder.onnx', part / SPEECH_FILE)}")
         write_boxes(part, boxes.boxes)
         family = "synctalk" if kind == "ave" else "ultralight"
         audio = encoded_audio(kind)

@@ -19,9 +19,11 @@ Say = Callable[[str], None]
 Float32 = npt.NDArray[np.float32]
 
 # HuBERT: tokens of 400 samples every 320, two of them a frame. A window is 2 s, of which 1.28 s lie before its 10
-# frames and 0.32 s behind: the network hears whole clips, and a stream has none.
-_HUBERT_FRAMES, _HUBERT_LEAD, _HUBERT_TAIL = 10, 20_480, 5_200
-_HUBERT_WIDTH = 1024
+# frames and 0.32 s behind: the network hears whole clips, and a stream has none. More before brings nothing
+# (docs/numerics.md 5).
+HUBERT_FRAMES, HUBERT_LEAD, _HUBERT_TAIL = 10, 20_480, 5_200
+HUBERT_SAMPLES = HUBERT_LEAD + HUBERT_FRAMES * 640 + _HUBERT_TAIL
+HUBERT_WIDTH = 1024
 _QUIETEST = 0.01  # of the level a window is brought to 1 from; silence is not blown up
 # WeNet: 67 filterbank frames a window, one window a frame of 50 ms. Its caches hold nothing.
 _WENET_FRAMES, _WENET_SHAPE = 67, (16, 512)
@@ -100,11 +102,11 @@ def normalised(samples: Float32) -> Float32:
 def write_hubert(source: Path, target: Path, say: Say) -> None:
     """The network takes [N, samples] at 16 kHz and gives [N, tokens, 1024]."""
     graph = _Graph(source)
-    length = _HUBERT_LEAD + _HUBERT_FRAMES * 640 + _HUBERT_TAIL
+    length = HUBERT_SAMPLES
     shapes = [_dims(value) for value in graph.inputs]
-    last = [value for value in graph.outputs if len(_dims(value)) == 3 and _dims(value)[2] in (_HUBERT_WIDTH, None)]
+    last = [value for value in graph.outputs if len(_dims(value)) == 3 and _dims(value)[2] in (HUBERT_WIDTH, None)]
     if len(shapes) != 1 or len(shapes[0]) != 2 or shapes[0][1] not in (None, length) or not last:
-        raise _refuse(graph, f"HuBERT with samples [N, any or {length}] -> tokens [N, T, {_HUBERT_WIDTH}]")
+        raise _refuse(graph, f"HuBERT with samples [N, any or {length}] -> tokens [N, T, {HUBERT_WIDTH}]")
     batch = shapes[0][0] or "batch"
     pre, post = graph.before, graph.after
     even = graph.constant(np.full((length, 1), 1 / length), np.float32)
@@ -112,19 +114,19 @@ def write_hubert(source: Path, target: Path, say: Say) -> None:
     power = graph.add("MatMul", graph.add("Mul", centred, centred, into=pre), even, into=pre)
     level = graph.add("Max", graph.add("Sqrt", power, into=pre), graph.constant(_QUIETEST, np.float32), into=pre)
     graph.add("Div", centred, level, into=pre, output=f"network/{graph.inputs[0].name}")
-    first = _HUBERT_LEAD // 320
-    ends = [graph.constant([value], np.int64) for value in (first, first + 2 * _HUBERT_FRAMES, 1)]
+    first = HUBERT_LEAD // 320
+    ends = [graph.constant([value], np.int64) for value in (first, first + 2 * HUBERT_FRAMES, 1)]
     own = graph.add("Slice", f"network/{last[0].name}", *ends, into=post)
-    features = (_HUBERT_FRAMES, 2 * _HUBERT_WIDTH)
+    features = (HUBERT_FRAMES, 2 * HUBERT_WIDTH)
     shape = graph.constant([-1 if batch == "batch" else batch, *features], np.int64)
     graph.add("Reshape", own, shape, into=post, output="features")
     graph.save(target, batch, length, features)
 
     def alone(samples: Float32) -> Float32:
         found = session(source).run([last[0].name], {graph.inputs[0].name: normalised(samples)})[0]
-        if found.shape[1] < first + 2 * _HUBERT_FRAMES:
+        if found.shape[1] < first + 2 * HUBERT_FRAMES:
             raise StudioError(f"{source}: {found.shape[1]} tokens of {length} samples, want one every 320")
-        return np.asarray(found[:, first : first + 2 * _HUBERT_FRAMES].reshape(-1, *features))
+        return np.asarray(found[:, first : first + 2 * HUBERT_FRAMES].reshape(-1, *features))
 
     worst = _compare(target, alone, batch, length)
     say(f"audio encoder: {source.name} (HuBERT), heard in windows of {length / 16000:.2f} s; differs by at most {worst:.1e}")
