@@ -275,7 +275,7 @@ def test_the_first_look_of_the_page_runs_as_it_stands(
     blurred = "gblur=sigma=5:enable='between(n,40,59)'"
     gone = "drawbox=0:0:640:360:gray:fill:enable='between(n,100,119)'"
     some = "select='lt(n,200)+mod(n,2)'"
-    turn = "transpose=clock"
+    turn = "transpose=cclock"
     flags = ("-fps_mode", "vfr", "-crf", 14, "-c:a", "copy")
     ffmpeg("-i", talk, "-vf", f"{blurred},{gone},{some},{turn}", *flags, turned)
     tag = ("-c", "copy", "-metadata:s:v", "rotate=270")

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from lipcast_studio.__main__ import main
 from markers import models
+from test_paths_and_errors import NAMES
 
 DEMO = lab.ROOT / "avatars/demo"
 FRAMES = 60
@@ -189,3 +190,21 @@ def test_without_the_face_models_the_line_says_how_to_do(
     assert "mediapipe is missing" in said and "pip install --no-deps mediapipe" in said
     code, said = imported(capsys, *words, "--box", "200,80,200,220")
     assert code == 0, said
+
+
+@pytest.mark.parametrize("name", sorted(NAMES))
+def test_any_utf8_name_of_video_and_avatar_is_taken(
+    name: str, network: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Case 72: Cyrillic, emoji, space, 200 characters, trailing dot, quotes, a line feed."""
+    folder = tmp_path / NAMES[name]
+    folder.mkdir()
+    video = folder / f"{NAMES[name][:60]}.mp4"
+    picture = "testsrc2=64x64:r=10:d=0.3"
+    lab.ffmpeg("-f", "lavfi", "-i", picture, f"file:{tmp_path}/a.mp4")
+    (tmp_path / "a.mp4").rename(video)
+    out = folder / f"{NAMES[name][:60]}"
+    box = ("--box", "2,2,60,60", "--name", "anna")
+    code, said = imported(capsys, network, "--video", video, *box, "-o", out)
+    assert code == 0, said
+    assert lab.lipcast("inspect", out, "--json").report["frames"] == 3

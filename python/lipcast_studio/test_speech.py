@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from lipcast_studio.speech import clearest_speech, speech_line, write_speech
+from lipcast_studio.speech import clearest_speech, speech_line, take_speech, write_speech
 
 Floats = np.ndarray
 
@@ -60,3 +60,12 @@ def test_the_file_holds_the_samples_as_they_were(tmp_path: Path) -> None:
 def test_where_it_comes_from_is_told() -> None:
     assert speech_line((25, 100), "a.mp4") == "speech.wav: 1.00-4.00 s of a.mp4"
     assert speech_line(None, "a.mp4") == "no speech.wav: a.mp4 holds less than 3 s of speech"
+
+
+def test_a_sound_that_cannot_be_read_is_said_and_ends_nothing(tmp_path: Path) -> None:
+    (tmp_path / "aud.wav").write_bytes(b"RIFF nothing")
+    said: list[str] = []
+    take_speech(tmp_path / "aud.wav", tmp_path, said.append)
+    (line,) = said
+    assert line.startswith(f"no speech.wav: {tmp_path / 'aud.wav'}: no sound can be decoded: ")
+    assert not (tmp_path / "speech.wav").exists()

@@ -12,6 +12,7 @@ Floats = npt.NDArray[np.float64]
 SPEECH_DBFS = -50.0
 _BELOW_LOUD_DB = 32.0
 _STILL_S = 2.0
+_KNOWN_SHARE = 0.8  # of these seconds: of a mouth that is hidden for part of them nothing is said
 _STILL = 0.06  # spread of the opening (0..1) under which a mouth does not speak
 FPS = 25
 
@@ -34,7 +35,7 @@ def still_mouth(speech: npt.NDArray[np.bool_], opening: Floats) -> npt.NDArray[n
     for first in range(0, len(speech) - size + 1, 5):
         part = slice(first, first + size)
         known = opening[part][np.isfinite(opening[part])]
-        if speech[part].mean() > 0.9 and len(known) > size // 2 and known.std() < _STILL:
+        if speech[part].mean() > 0.9 and len(known) > _KNOWN_SHARE * size and known.std() < _STILL:
             out[part] = True
     return out
 

@@ -258,3 +258,13 @@ def test_a_whole_face_is_not_asked_to_be_sharp_but_to_be_the_only_one_and_inside
     assert face_boxes(faces(-55), (0, 0, 0, 0)) == [[0, 60, 95, 160]]
     assert face_boxes(faces(-65), (0, 0, 0, 0)) == ["face cut off"]
     assert face_boxes(faces(550), (0, 0, 0, 0)) == ["face cut off"]
+
+
+def test_a_mouth_that_is_hidden_for_half_of_two_seconds_is_not_called_still() -> None:
+    _, opening = speech()
+    spoken = np.ones(500, bool)
+    opening[320:345] = 0.1  # a second: no more than a long vowel beside a gap
+    opening[295:320] = np.nan
+    assert not still_mouth(spoken, opening)[290:350].any()
+    opening[320:370] = 0.1
+    assert still_mouth(spoken, opening)[320:370].all()
