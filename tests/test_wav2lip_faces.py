@@ -208,3 +208,27 @@ def test_any_utf8_name_of_video_and_avatar_is_taken(
     code, said = imported(capsys, network, "--video", video, *box, "-o", out)
     assert code == 0, said
     assert lab.lipcast("inspect", out, "--json").report["frames"] == 3
+
+
+def test_a_text_that_no_avatar_may_have_is_refused_before_any_work(
+    network: Path, picture: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The loader would refuse it, after hours of training."""
+    for flags, said in (
+        (("--name", "a/b"), "--name 'a/b': want 1 to 200 bytes"),
+        (("--name", "a\nb"), "--name 'a\\nb': want 1 to 200 bytes of UTF-8"),
+        (("--name", "\udcff"), "--name '\\udcff': want 1 to 200 bytes of UTF-8"),
+        (("--licence", "x" * 1001), "want up to 1000 bytes"),
+        (("--licence", "CC0\x7f"), "--licence 'CC0\\x7f': want up to 1000"),
+    ):
+        for words in (
+            ("import", network, "--video", picture),
+            ("import", tmp_path),
+            ("create", picture),
+        ):
+            capsys.readouterr()
+            code = main([*map(str, (*words, *flags, "-o", tmp_path / "o/a"))])
+            err = capsys.readouterr().err
+            assert (code, len(err.splitlines())) == (2, 1), err
+            assert said in err, err
+    assert not list(tmp_path.iterdir())

@@ -34,7 +34,7 @@ def import_synctalk(
     """
     if not source.is_dir():
         raise StudioError(f"{source}: no such folder")
-    name = package_name(name, output)
+    name = package_name(name, output, licence)
     claim(output, overwrite)
     generator_from = checkpoint or find_generator(source)
     encoder_from = audio_encoder or find_audio_encoder(source)

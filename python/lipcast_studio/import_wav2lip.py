@@ -97,7 +97,7 @@ def import_wav2lip(
         raise StudioError(f"{given[0]} with {given[1]}: want one of them; --pads goes with a face that is looked for", EXIT_USAGE)
     same = parse_box(box) if box is not None else None
     around = parse_pads(pads) if pads is not None else WAV2LIP_PADS
-    name = package_name(name, output)
+    name = package_name(name, output, licence)
     claim(output, overwrite)
     with new_package(output) as part:
         inner_px = write_generator(source, part / "generator.onnx", say)

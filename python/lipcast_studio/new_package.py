@@ -25,11 +25,22 @@ def claim(output: Path, overwrite: bool) -> None:
         raise StudioError(f"{output}: exists and is not an avatar; it is left alone", EXIT_OUTPUT)
 
 
-def package_name(name: str | None, output: Path) -> str:
-    """--name, or the output's own; StudioError where it cannot be an avatar's."""
+def _fits(text: str, most_bytes: int) -> bool:
+    """Whether the loader takes it: UTF-8 without control characters, not too long."""
+    try:
+        size = len(text.encode("utf-8"))
+    except UnicodeEncodeError:  # bytes of the command line that are none
+        return False
+    return size <= most_bytes and not any(ord(c) < 0x20 or ord(c) == 0x7F for c in text)
+
+
+def package_name(name: str | None, output: Path, licence: str) -> str:
+    """--name, or the output's own. StudioError where that, or --licence, cannot be an avatar's: before any work."""
     name = name or output.name
-    if not 1 <= len(name.encode()) <= 200 or "/" in name:
-        raise StudioError(f"--name '{name}': want 1 to 200 bytes without '/'", EXIT_USAGE)
+    if not name or "/" in name or not _fits(name, 200):
+        raise StudioError(f"--name {name!r}: want 1 to 200 bytes of UTF-8 without '/' and control characters", EXIT_USAGE)
+    if not _fits(licence, 1000):
+        raise StudioError(f"--licence {licence[:80]!r}: want up to 1000 bytes of UTF-8 without control characters", EXIT_USAGE)
     return name
 
 

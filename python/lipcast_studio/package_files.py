@@ -41,8 +41,15 @@ def manifest_bytes(manifest: dict[str, Any]) -> bytes:
     return (json.dumps(manifest, indent=2, ensure_ascii=False) + "\n").encode("utf-8")
 
 
+def _plain(text: str) -> str:
+    """Without what the loader refuses in a text: names of files may hold it."""
+    plain = "".join(" " if ord(c) < 0x20 or ord(c) == 0x7F else c for c in text)
+    return plain.encode("utf-8", "replace").decode("utf-8")
+
+
 def write_manifest(folder: Path, manifest: dict[str, Any]) -> None:
-    """avatar.json."""
+    """avatar.json. Its provenance may name files of any name."""
+    manifest = {**manifest, "provenance": _plain(manifest["provenance"])}
     (folder / "avatar.json").write_bytes(manifest_bytes(manifest))
 
 

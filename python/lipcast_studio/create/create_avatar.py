@@ -185,7 +185,7 @@ def create(source: Path, output: Path, say: Say, options: Options, *, name: str 
            overwrite: bool = False, work: Path | None = None, keep_work: bool = False, restart: bool = False,
            check_only: bool = False) -> None:  # fmt: skip
     """Writes the avatar; StudioError says what is in the way. What was done so far stays in the work folder."""
-    name = package_name(name, output)
+    name = package_name(name, output, licence)
     if not check_only:
         claim(output, overwrite)
     if not source.is_file():
