@@ -119,6 +119,20 @@ def test_the_demo_passes_and_its_report_is_one_page(tmp_path: Path) -> None:
     assert code == 4 and "exists; --overwrite" in said
 
 
+def test_the_demo_as_it_ships_passes_on_every_truth_clip() -> None:
+    """Each measure within its limit, and those that users see most with room to spare."""
+    code, report, _ = verify(DEMO)
+    assert (code, report["passed"], failed(report)) == (0, True, set())
+    clips = {path.stem for path in (DEMO / "truth").glob("*.json")}
+    assert len(clips) == 10
+    assert {clip["name"] for clip in report["clips"]} == clips
+    assert all(abs(clip["offset_frames"]) <= 1 for clip in report["clips"])
+    found = {one["name"]: one["found"] for one in report["measures"]}
+    assert found["frames lost"] == found["offset"] == 0
+    assert found["mouth follows"] >= 0.8
+    assert found["seam"] <= 1
+
+
 def test_without_truth_the_loudness_is_followed(tmp_path: Path) -> None:
     folder = twin(tmp_path / "demo")
     sound = folder / f"truth/{CLIP}.wav"

@@ -14,7 +14,6 @@ import onnx
 import pytest
 import truth
 from lipcast_studio.__main__ import main
-from lipcast_studio.demo import measure
 from lipcast_studio.optimise import int8
 from lipcast_studio.optimise.choose import Choice, Feeds, choose
 from lipcast_studio.optimise.optimise_package import (
@@ -28,6 +27,7 @@ from lipcast_studio.optimise.optimise_package import (
 from lipcast_studio.optimise.own_feeds import own_feeds
 from lipcast_studio.optimise.package import Package
 from lipcast_studio.optimise.split import RefusedError, session_of
+from lipcast_studio.training import agreement
 from markers import models
 
 DEMO = truth.DEMO
@@ -154,7 +154,7 @@ def test_the_mouth_opens_as_without_the_twin(name: str, folder: Path) -> None:
     full, twin = (truth.scores(clip, area) for area in areas)
     assert full["r"] - twin["r"] <= 0.01
     assert twin["lag"] == full["lag"]
-    assert measure.correlation(*areas) >= 0.99
+    assert agreement.correlation(*areas) >= 0.99
 
 
 def _choice(**times: float) -> Choice:

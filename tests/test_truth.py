@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import truth
 from lipcast_studio.demo import measure
+from lipcast_studio.training import agreement
 
 CLIPS = truth.clips()
 GATES = truth.GATES
@@ -31,7 +32,7 @@ def pooled(areas: dict[str, truth.Track], voice: str) -> dict[str, float]:
     mine = [clip for clip in CLIPS if clip.voice == voice]
     output = np.concatenate([areas[clip.name] for clip in mine])
     return {
-        "r": measure.correlation(
+        "r": agreement.correlation(
             output, np.concatenate([clip.area_px for clip in mine])
         ),
         "closed": measure.closed_share(
@@ -89,7 +90,9 @@ def test_audio_five_frames_late_shows_lag_five(tmp_path: Path) -> None:
         lab.ffmpeg("-i", clip.wav, "-af", "adelay=200:all=1", "-c:a", "pcm_s16le", wav)
         late = truth.Engine().areas(wav)
         assert len(late) == len(clip.area_px) + 5
-        assert measure.best_lag(late[: len(clip.area_px)], clip.area_px) == 5, clip.name
+        assert agreement.best_lag(late[: len(clip.area_px)], clip.area_px) == 5, (
+            clip.name
+        )
 
 
 def test_another_clips_audio_does_not_fit(areas: dict[str, truth.Track]) -> None:
@@ -97,10 +100,13 @@ def test_another_clips_audio_does_not_fit(areas: dict[str, truth.Track]) -> None
     found = []
     for mine, other in zip(CLIPS, CLIPS[1:] + CLIPS[:1], strict=True):
         count = min(len(mine.area_px), len(other.area_px))
-        if abs(measure.correlation(mine.area_px[:count], other.area_px[:count])) > 0.3:
+        if (
+            abs(agreement.correlation(mine.area_px[:count], other.area_px[:count]))
+            > 0.3
+        ):
             continue
         found.append(
-            measure.correlation(areas[other.name][:count], mine.area_px[:count])
+            agreement.correlation(areas[other.name][:count], mine.area_px[:count])
         )
     assert len(found) >= 5
     assert max(found) <= GATES["wrong_clip"]["max_r"]["gate"]

@@ -11,6 +11,7 @@ import lab
 import numpy as np
 import numpy.typing as npt
 from lipcast_studio.demo import measure
+from lipcast_studio.training import agreement
 
 DEMO = lab.ROOT / "avatars/demo"
 GATES = json.loads((lab.ROOT / "tests/truth_gates.json").read_text())
@@ -71,7 +72,7 @@ class Engine:
 def scores(clip: Clip, area: Track) -> dict[str, float]:
     """r, best lag in frames, and the share of pressed frames that show closed lips."""
     return {
-        "r": measure.correlation(area, clip.area_px),
-        "lag": measure.best_lag(area, clip.area_px),
+        "r": agreement.correlation(area, clip.area_px),
+        "lag": agreement.best_lag(area, clip.area_px),
         "closed": measure.closed_share(area, clip.press),
     }

@@ -9,8 +9,10 @@ from pathlib import Path
 import numpy as np
 from scipy.io import wavfile
 
+from ..psnr import psnr_db
+from ..training import agreement
 from ..training.mel import RATE_HZ
-from ..training.picture import inner_of_crop, inner_picture
+from ..training.picture import inner_of_crop, inner_picture, mask_of
 from ..training.speaker import Speaker
 from ..video.ffmpeg import read_frames
 from . import measure
@@ -40,8 +42,8 @@ def report(folder: Path, log=print) -> dict[str, dict[str, float]]:
         name, area = path.stem, areas(speaker, wave)
         waves[name], truths[name], outputs[name] = wave, np.array(truth["area_px"]), area
         found[name] = {
-            "r": measure.correlation(area, truths[name]),
-            "lag": measure.best_lag(area, truths[name]),
+            "r": agreement.correlation(area, truths[name]),
+            "lag": agreement.best_lag(area, truths[name]),
             "closed": measure.closed_share(area, truth["press"]),
             "closed_runs": measure.pressed_runs_closed(area, truth["press"]),
             "spread": float(area.std() / truths[name].std()),
@@ -51,7 +53,7 @@ def report(folder: Path, log=print) -> dict[str, dict[str, float]]:
         voices.setdefault(name.rsplit("-", 1)[0], []).append(name)
     for voice, names in voices.items():
         found[f"all {voice}"] = {
-            "r": measure.correlation(np.concatenate([outputs[n] for n in names]), np.concatenate([truths[n] for n in names])),
+            "r": agreement.correlation(np.concatenate([outputs[n] for n in names]), np.concatenate([truths[n] for n in names])),
             "closed": float(np.mean([found[n]["closed"] for n in names])),
         }
     rng = np.random.default_rng(1)
@@ -61,12 +63,12 @@ def report(folder: Path, log=print) -> dict[str, dict[str, float]]:
         found[name] = {"mean": float(area.mean()), "max": float(area.max())}
     first = next(iter(waves))
     late = areas(speaker, np.pad(waves[first], (RATE_HZ // 5, 0)))[: len(truths[first])]
-    found["control: audio 5 frames late"] = {"lag": measure.best_lag(late, truths[first])}
+    found["control: audio 5 frames late"] = {"lag": agreement.best_lag(late, truths[first])}
     names = list(outputs)
     wrong = []
     for a, b in zip(names, names[1:] + names[:1], strict=True):
         n = min(len(outputs[a]), len(truths[b]))
-        wrong.append(measure.correlation(outputs[a][:n], truths[b][:n]))
+        wrong.append(agreement.correlation(outputs[a][:n], truths[b][:n]))
     found["control: another clip's audio"] = {"max r": max(wrong), "mean r": float(np.mean(wrong))}
     for name, numbers in found.items():
         log(f"{name}: " + ", ".join(f"{k} {v:.3f}" if isinstance(v, float) else f"{k} {v}" for k, v in numbers.items()))
@@ -83,7 +85,10 @@ def picture_quality(folder: Path, renderer, count: int = 60) -> dict[str, float]
         truth = json.loads(path.read_text())
         wave = wavfile.read(folder / "truth" / truth["wav"])[1].astype(np.float32) / 32768
         pictures = islice(speaker.speak(wave), count)
-        scores = [measure.psnr(p, inner_of_crop(renderer.crops(idle_pose(i), [np.array(truth["values"][i])])[0]))
-                  for i, p in enumerate(pictures)]  # fmt: skip
+        scores = []
+        for i, drawn in enumerate(pictures):
+            true = inner_of_crop(renderer.crops(idle_pose(i), [np.array(truth["values"][i])])[0])
+            mask = mask_of(len(true))
+            scores.append(psnr_db(drawn[mask], true[mask]))
         out[path.stem] = float(np.mean(scores))
     return out

@@ -1,6 +1,6 @@
-"""How open a mouth is in a picture, and how well two openings agree. numpy and OpenCV only.
+"""How open a mouth is in a picture. numpy and OpenCV only; how well two openings agree: training/agreement.py.
 
-The one place of the lip-sync measures. `opening_area` is applied to truth pictures and to the engine's alike: it counts
+The one place of the measures of pictures. `opening_area` is applied to truth pictures and to the engine's alike: it counts
 pixels by colour, so it belongs to the demo avatar, and its thresholds follow `mouth.py`. `opening_change` and `dark_area`
 know no colours and serve any avatar.
 """
@@ -16,9 +16,6 @@ import numpy as np
 import numpy.typing as npt
 
 from ..training import picture
-from ..training.agreement import best_lag, common_lag, correlation, lagged_correlation
-
-__all__ = ["best_lag", "common_lag", "correlation", "lagged_correlation"]
 
 Bgr = npt.NDArray[np.uint8]
 Track = npt.NDArray[Any]
@@ -96,9 +93,3 @@ def pressed_runs_closed(area: Track, press: Track, limit_px: float = CLOSED_AREA
     starts, ends = np.flatnonzero(np.diff(pressed.astype(int)) == 1), np.flatnonzero(np.diff(pressed.astype(int)) == -1)
     hits = [min(area[a:b]) <= limit_px for a, b in zip(starts, ends, strict=True)]
     return float(np.mean(hits)) if hits else 1.0
-
-
-def psnr(a: Bgr, b: Bgr) -> float:
-    """Decibels between two uint8 pictures, inside the engine's mask of the inner picture."""
-    error = a[5:150, 5:155].astype(float) - b[5:150, 5:155].astype(float)
-    return float(10 * np.log10(255.0**2 / max(1e-9, (error**2).mean())))

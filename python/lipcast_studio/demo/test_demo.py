@@ -14,7 +14,7 @@ import torch
 
 from lipcast_studio.demo import measure, mouth, package, speech, train_audio, train_image
 from lipcast_studio.demo.visemes import TARGETS, mouth_track
-from lipcast_studio.training import mel
+from lipcast_studio.training import agreement, mel
 
 AVATAR = Path(__file__).resolve().parents[3] / "avatars" / "demo"
 TRUTH = sorted((AVATAR / "truth").glob("*.json"))
@@ -109,8 +109,8 @@ def test_closed_lips_follow_every_m_b_and_p() -> None:
 
 def test_lag_is_positive_when_the_output_is_late() -> None:
     truth = np.random.default_rng(1).normal(size=120).cumsum()
-    assert measure.best_lag(np.roll(truth, 5), truth) == 5
-    assert measure.best_lag(truth, truth) == 0
+    assert agreement.best_lag(np.roll(truth, 5), truth) == 5
+    assert agreement.best_lag(truth, truth) == 0
 
 
 def test_a_pressed_mouth_is_painted_narrower_than_an_open_one() -> None:
@@ -130,7 +130,7 @@ def test_truth_areas_follow_the_true_values(path: Path) -> None:
     truth = json.loads(path.read_text())
     assert len(truth["values"]) == truth["frame_count"] == len(truth["area_px"]) == len(truth["press"])
     gaps = np.array([mouth.opening_px(np.array(v)) for v in truth["values"]])
-    assert measure.correlation(gaps, np.array(truth["area_px"])) > 0.92
+    assert agreement.correlation(gaps, np.array(truth["area_px"])) > 0.92
     assert measure.closed_share(np.array(truth["area_px"]), np.array(truth["press"])) > 0.85
 
 

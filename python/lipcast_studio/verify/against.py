@@ -12,11 +12,11 @@ import numpy as np
 
 from ..engine import Bgr, Rendering
 from ..errors import StudioError
+from ..psnr import psnr_db
 from .speak import Layout
 from .verdict import Measure
 
 _PICTURES, _SOUNDS = (".png", ".jpg", ".jpeg"), (".wav", ".flac", ".mp3", ".m4a", ".ogg", ".opus")
-_SAME_DB = 99.0  # what is told for equal pictures
 
 
 @dataclass(frozen=True)
@@ -52,11 +52,6 @@ def sound_of(folder: Path, audio: Path | None) -> Path:
     return found[0]
 
 
-def _psnr(a: Bgr, b: Bgr) -> float:
-    error = float(np.mean((a.astype(np.int16) - b) ** 2.0))
-    return min(_SAME_DB, 10 * math.log10(255.0**2 / error)) if error else _SAME_DB
-
-
 def compare(layout: Layout, folder: Path, audio: Path | None, say: Callable[[str], None]) -> Comparison:
     """Frame i of the folder with frame i of the rendering, its ends as the Python original makes them.
 
@@ -82,7 +77,7 @@ def compare(layout: Layout, folder: Path, audio: Path | None, say: Callable[[str
         reference: Bgr = picture.astype(np.uint8, copy=False)
         box = layout.boxes[layout.shown(step)] or [0, 0, *layout.size]
         face = (slice(box[1], box[3]), slice(box[0], box[2]))
-        level = _psnr(reference[face], frame[face])
+        level = psnr_db(reference[face], frame[face])
         largest = max(largest, int(cv2.absdiff(reference, frame).max()))
         total += level
         compared += 1

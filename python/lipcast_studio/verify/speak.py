@@ -17,6 +17,7 @@ from ..demo import measure
 from ..demo.measure import Track
 from ..engine import Bgr, Rendering, inspect
 from ..errors import StudioError
+from ..training import agreement
 from . import seam, sounds
 
 LONGEST_S = 120
@@ -94,12 +95,12 @@ class Spoken:
     @property
     def lag(self) -> int:
         """Frames by which the mouth is late."""
-        return measure.best_lag(self.opening, self.wanted)
+        return agreement.best_lag(self.opening, self.wanted)
 
     @property
     def r(self) -> float:
         """Correlation as it is, without any shift."""
-        return measure.correlation(self.opening, self.wanted)
+        return agreement.correlation(self.opening, self.wanted)
 
 
 def frames_of(path: Path, fps: float) -> int:

@@ -9,6 +9,7 @@ import numpy as np
 
 from ..demo import measure
 from ..engine import Bgr
+from ..training import agreement
 from .speak import Layout, Silence, Spoken
 
 
@@ -59,9 +60,9 @@ def measures(layout: Layout, silence: Silence, spoken: Sequence[Spoken]) -> list
     """All of them, in the order they are told."""
     truth = spoken[0].clip.area_px is not None
     lost = sum(abs(len(one.opening) - one.expected) for one in spoken)
-    lag = measure.common_lag([(one.opening, one.wanted) for one in spoken])
+    lag = agreement.common_lag([(one.opening, one.wanted) for one in spoken])
     together = [np.concatenate([getattr(one, name) for one in spoken]) for name in ("opening", "wanted")]
-    r = measure.correlation(*together) if truth else float(np.mean([one.r for one in spoken]))
+    r = agreement.correlation(*together) if truth else float(np.mean([one.r for one in spoken]))
     what = "the true opening of its truth clips" if truth else "the loudness of the sound"
     found = [
         Measure("frames lost", lost, "", f"of {sum(one.expected for one in spoken)} that the sounds need", at_most=0),
