@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
-import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -11,8 +9,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from .errors import EXIT_OUTPUT, EXIT_USAGE, StudioError
-
-_HERE, _EXCHANGE = -100, 2  # AT_FDCWD and RENAME_EXCHANGE of renameat2(2)
 
 
 def claim(output: Path, overwrite: bool) -> None:
@@ -44,19 +40,6 @@ def package_name(name: str | None, output: Path, licence: str) -> str:
     return name
 
 
-def _exchange(new: Path, old: Path) -> None:
-    """Each gets the other's name. In one step, so that a killed run leaves one or the other in place; in three on file
-    systems and machines that cannot."""
-    renameat2 = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
-    if renameat2 and renameat2(_HERE, os.fsencode(new), _HERE, os.fsencode(old), _EXCHANGE) == 0:
-        return
-    aside = Path(tempfile.mkdtemp(prefix=f".{old.name}.old.", dir=old.absolute().parent))
-    old.rename(aside / "avatar")
-    new.rename(old)
-    (aside / "avatar").rename(new)
-    aside.rmdir()
-
-
 @contextmanager
 def new_package(output: Path) -> Iterator[Path]:
     """An empty folder to fill; it becomes `output` at the end of the block, or goes if that fails."""
@@ -69,7 +52,10 @@ def new_package(output: Path) -> Iterator[Path]:
         yield part
         part.chmod(0o755)
         if output.exists():
-            _exchange(part, output)  # `part` is the old one now, and goes below
+            old = Path(tempfile.mkdtemp(prefix=f".{output.name}.old.", dir=part.parent))
+            output.rename(old / "avatar")
+            part.rename(output)
+            shutil.rmtree(old)
         else:
             part.rename(output)
     except OSError as error:

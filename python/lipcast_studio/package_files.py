@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,14 +19,6 @@ def file_entry(data: bytes) -> dict[str, Any]:
 def file_entries(folder: Path, names: Iterable[str]) -> dict[str, dict[str, Any]]:
     """The manifest's `files`: name -> sha256 and bytes."""
     return {name: file_entry((folder / name).read_bytes()) for name in names}
-
-
-def write_to_disk(path: Path, data: bytes) -> None:
-    """Writes a file and waits until the disk holds it: renamed afterwards it is whole, whatever happens."""
-    with path.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
 
 
 def write_boxes(folder: Path, boxes: Sequence[Box | None]) -> None:

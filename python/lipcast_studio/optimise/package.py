@@ -12,10 +12,9 @@ from typing import Any
 import onnx
 
 from lipcast_studio.optimise.split import RefusedError
-from lipcast_studio.package_files import file_entry, manifest_bytes, write_to_disk
+from lipcast_studio.package_files import file_entry, manifest_bytes
 
 MANIFEST = "avatar.json"
-_VARIANTS = ("split", "int8", "variant")
 
 
 class Package:
@@ -65,21 +64,17 @@ class Package:
         for name in names:
             if self.manifest["files"].pop(name, None) is not None:
                 self._dropped.add(name)
-        for key in _VARIANTS:
+        for key in ("split", "int8", "variant"):
             self.generator.pop(key, None)
 
     def save(self) -> None:
-        """All files, or none. Killed at any point it leaves a folder that loads: with the networks of before, for a moment
-        with the whole network alone, or with the new ones, for the manifest never lists a file that is not as it says."""
-        manifest = (MANIFEST, manifest_bytes(self.manifest))
-        replaced = {name for name in self._written if (self.folder / name).exists()}
-        without = [(MANIFEST, manifest_bytes(self._without(replaced)))] if replaced else []
+        """All files, or none: they are written aside first, and renamed one after the other, the manifest last."""
         aside: list[tuple[Path, Path]] = []
         try:
-            for number, (name, data) in enumerate([*without, *self._written.items(), manifest]):
-                temporary = self.folder / f".{name}.{os.getpid()}.{number}"
+            for name, data in [*self._written.items(), (MANIFEST, manifest_bytes(self.manifest))]:
+                temporary = self.folder / f".{name}.{os.getpid()}"
                 aside.append((temporary, self.folder / name))
-                write_to_disk(temporary, data)
+                temporary.write_bytes(data)
             for temporary, final in aside:
                 temporary.replace(final)
         finally:
@@ -87,9 +82,3 @@ class Package:
                 temporary.unlink(missing_ok=True)
         for name in self._dropped - set(self._written):
             (self.folder / name).unlink(missing_ok=True)
-
-    def _without(self, names: set[str]) -> dict[str, Any]:
-        """The manifest without those files and without the variants, some of which are among them."""
-        kept = {name: entry for name, entry in self.manifest["files"].items() if name not in names}
-        generator = {key: value for key, value in self.generator.items() if key not in _VARIANTS}
-        return {**self.manifest, "files": kept, "generator": generator}
