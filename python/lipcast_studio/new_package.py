@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from .errors import EXIT_OUTPUT, EXIT_USAGE, StudioError
+from .swap_folders import put_in_place
 
 
 def claim(output: Path, overwrite: bool) -> None:
@@ -42,22 +44,24 @@ def package_name(name: str | None, output: Path, licence: str) -> str:
 
 @contextmanager
 def new_package(output: Path) -> Iterator[Path]:
-    """An empty folder to fill; it becomes `output` at the end of the block, or goes if that fails."""
+    """An empty folder to fill; it becomes `output` at the end of the block, or goes if that fails.
+
+    What stood there is replaced in one step and leaves its mode and owner.
+    """
+    place = output.resolve()  # a link stays one
     try:
-        output.absolute().parent.mkdir(parents=True, exist_ok=True)
-        part = Path(tempfile.mkdtemp(prefix=f".{output.name}.", dir=output.absolute().parent))
+        place.parent.mkdir(parents=True, exist_ok=True)
+        part = Path(tempfile.mkdtemp(prefix=f".{place.name}.", dir=place.parent))
     except OSError as error:
         raise StudioError(f"{output}: {error.strerror}", EXIT_OUTPUT) from None
     try:
         yield part
         part.chmod(0o755)
-        if output.exists():
-            old = Path(tempfile.mkdtemp(prefix=f".{output.name}.old.", dir=part.parent))
-            output.rename(old / "avatar")
-            part.rename(output)
-            shutil.rmtree(old)
-        else:
-            part.rename(output)
+        if place.exists():
+            shutil.copymode(place, part)
+            with suppress(PermissionError):
+                os.chown(part, place.stat().st_uid, place.stat().st_gid)
+        put_in_place(part, place)
     except OSError as error:
         raise StudioError(f"{error.filename or output}: {error.strerror}", EXIT_OUTPUT) from None
     finally:

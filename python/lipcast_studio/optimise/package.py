@@ -5,12 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import onnx
 
+from lipcast_studio.new_package import new_package
 from lipcast_studio.optimise.split import RefusedError
 from lipcast_studio.package_files import file_entry, manifest_bytes
 
@@ -68,17 +70,22 @@ class Package:
             self.generator.pop(key, None)
 
     def save(self) -> None:
-        """All files, or none: they are written aside first, and renamed one after the other, the manifest last."""
-        aside: list[tuple[Path, Path]] = []
-        try:
-            for name, data in [*self._written.items(), (MANIFEST, manifest_bytes(self.manifest))]:
-                temporary = self.folder / f".{name}.{os.getpid()}"
-                aside.append((temporary, self.folder / name))
-                temporary.write_bytes(data)
-            for temporary, final in aside:
-                temporary.replace(final)
-        finally:
-            for temporary, _ in aside:
-                temporary.unlink(missing_ok=True)
-        for name in self._dropped - set(self._written):
-            (self.folder / name).unlink(missing_ok=True)
+        """All files, or none, whenever it is stopped: a new folder, of links to what stays, takes the old one's place."""
+        gone = {*self._dropped, *self._written, MANIFEST}
+
+        def left_out(folder: str, names: list[str]) -> set[str]:
+            return gone.intersection(names) if Path(folder) == self.folder else set()
+
+        with new_package(self.folder) as part:
+            shutil.copytree(self.folder, part, symlinks=True, ignore=left_out, copy_function=_link, dirs_exist_ok=True)
+            for name, data in self._written.items():
+                (part / name).write_bytes(data)
+            (part / MANIFEST).write_bytes(manifest_bytes(self.manifest))
+
+
+def _link(source: str, target: str, *, follow_symlinks: bool = True) -> None:
+    """The same file under another name, a copy where the file system has no such links."""
+    try:
+        os.link(source, target, follow_symlinks=follow_symlinks)
+    except OSError:
+        shutil.copy2(source, target, follow_symlinks=follow_symlinks)
