@@ -28,6 +28,7 @@ from lipcast_studio.optimise.optimise_package import (
 from lipcast_studio.optimise.own_feeds import own_feeds
 from lipcast_studio.optimise.package import Package
 from lipcast_studio.optimise.split import RefusedError, session_of
+from lipcast_studio.package_files import file_entry, manifest_bytes
 from lipcast_studio.training import agreement
 from markers import models
 
@@ -234,6 +235,86 @@ def test_a_network_that_cannot_be_split_gets_a_twin_of_the_whole() -> None:
     assert choice.int8.loss.psnr_db > 25
     twin = session_of(choice.int8.twin.model)
     assert [value.name for value in twin.get_inputs()] == ["input", "audio"]
+
+
+@pytest.fixture(scope="module")
+def unsplittable(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An avatar whose network adds the sound to the picture first, and draws the gray of both."""
+    g = models.Graph()
+    loud = g.node("ReduceMean", "audio", axes=[1, 2, 3], keepdims=1)
+    both = g.node("Add", "input", loud)
+    hidden = g.node("Conv", both, g.constant(_weights(32, 6)), pads=[1, 1, 1, 1])
+    hidden = g.node("Relu", hidden)
+    for _ in range(2):
+        wide = g.constant(_weights(32, 32))
+        hidden = g.node("Relu", g.node("Conv", hidden, wide, pads=[1, 1, 1, 1]))
+    drawn = g.node("Conv", hidden, g.constant(_weights(3, 32)), pads=[1, 1, 1, 1])
+    g.node("Sigmoid", drawn, output="output")
+    model = g.model(
+        {"input": ["N", 6, 160, 160], "audio": ["N", 32, 16, 16]},
+        {"output": ["N", 3, 160, 160]},
+    )
+    folder = tmp_path_factory.mktemp("unsplittable") / "demo"
+    shutil.copytree(DEMO, folder, ignore=shutil.ignore_patterns("truth"))
+    data = model.SerializeToString()
+    (folder / "generator.onnx").write_bytes(data)
+    manifest = _manifest(folder)
+    manifest["files"]["generator.onnx"] = file_entry(data)
+    (folder / "avatar.json").write_bytes(manifest_bytes(manifest))
+    return folder
+
+
+def _weights(outputs: int, inputs: int) -> np.ndarray:
+    """Of a 3x3 convolution that keeps the size of its values."""
+    noise = np.random.default_rng(outputs + inputs).normal(size=(outputs, inputs, 3, 3))
+    return (noise * (2 / (9 * inputs)) ** 0.5).astype(np.float32)
+
+
+def test_a_network_that_cannot_be_split_is_served_by_its_twin_under_the_same_gates(
+    unsplittable: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = unsplittable
+    before = (folder / "avatar.json").read_bytes()
+    assert main(["optimise", str(folder), "--exact"]) == 3
+    refused = capsys.readouterr().err
+    assert "the sound meets the picture at its first layer" in refused
+    assert refused.count("\n") == 1
+    assert (folder / "avatar.json").read_bytes() == before
+
+    assert main(["optimise", str(folder), "--require-psnr", "99"]) == 0
+    said = capsys.readouterr().out
+    assert "not split: " in said
+    assert "int8 is not used: " in said
+    generator, figures = _manifest(folder)["generator"], _figures(folder)
+    assert "split" not in generator
+    assert "image" not in generator["int8"]
+    assert generator["variant"] == "full"
+    assert set(figures["ms_a_frame_one_thread"]) == {"full", "int8"}
+    assert set(figures["int8"]["loss"]) == {"psnr_db", "ssim", "mouth_opening"}
+
+    found = int(figures["int8"]["loss"]["psnr_db"])
+    assert (
+        main(["optimise", str(folder), "--overwrite", "--require-psnr", str(found)])
+        == 0
+    )
+    times = _figures(folder)["ms_a_frame_one_thread"]
+    fastest = min(times, key=times.__getitem__)
+    assert _manifest(folder)["generator"]["variant"] == fastest
+
+    sound = tmp_path / "short.wav"
+    with wave.open(str(DEMO / "speech.wav")) as file:
+        data = np.frombuffer(file.readframes(file.getframerate() // 2), "<i2")
+    sound = _wav(sound, data)
+    drawn = {
+        name: np.stack(
+            lab.pictures(folder, sound, "--idle", "model", "--variant", name)
+        ).astype(np.float64)
+        for name in ("full", "int8")
+    }
+    assert not np.array_equal(drawn["full"], drawn["int8"])
+    assert np.abs(drawn["full"] - drawn["int8"]).mean() < 1
+    whole = lab.hashes(folder, sound, "--idle", "model", *INT8)
+    assert lab.hashes(folder, sound, "--idle", "model", *INT8, "--threads", 4) == whole
 
 
 def _wav(path: Path, samples: np.ndarray, width: int = 2) -> Path:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -50,7 +50,7 @@ class Twin:
 
 
 class _Reader(CalibrationDataReader):
-    def __init__(self, feeds: Sequence[Feed]) -> None:
+    def __init__(self, feeds: Iterable[Feed]) -> None:
         self._rest: Iterator[Feed] = iter(feeds)
 
     def get_next(self) -> Feed | None:
@@ -85,7 +85,7 @@ def _prepared(model: onnx.ModelProto) -> onnx.ModelProto:
     return copy
 
 
-def _quantised(model: onnx.ModelProto, feeds: Sequence[Feed], in_full: Sequence[str]) -> onnx.ModelProto:
+def _quantised(model: onnx.ModelProto, feeds: Iterable[Feed], in_full: Sequence[str]) -> onnx.ModelProto:
     with tempfile.TemporaryDirectory(prefix="lipcast-int8-") as folder, _quiet():
         source, target = Path(folder) / "full.onnx", Path(folder) / "int8.onnx"
         source.write_bytes(model.SerializeToString())
@@ -116,14 +116,14 @@ def candidates(model: onnx.ModelProto) -> list[str]:
     return list(dict.fromkeys([convs[-1].name, *first])) if convs else []
 
 
-def make_twin(model: onnx.ModelProto, feeds: Sequence[Feed], psnr: Callable[[onnx.ModelProto], float]) -> Twin:
-    """Calibrated on `feeds`; `psnr` says how near a twin comes, on frames to choose by."""
+def make_twin(model: onnx.ModelProto, feeds: Callable[[], Iterable[Feed]], psnr: Callable[[onnx.ModelProto], float]) -> Twin:
+    """Calibrated on `feeds`, made anew each time, as kept features are large; `psnr` says how near a twin comes."""
     named = _prepared(model)
     in_full: list[str] = []
-    best = _quantised(named, feeds, in_full)
+    best = _quantised(named, feeds(), in_full)
     reached = psnr(best)
     for name in candidates(named):
-        other = _quantised(named, feeds, [*in_full, name])
+        other = _quantised(named, feeds(), [*in_full, name])
         found = psnr(other)
         if found >= reached + WORTH_DB:
             in_full, best, reached = [*in_full, name], other, found
