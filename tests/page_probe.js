@@ -2,7 +2,7 @@
 //
 // The marker avatar has a bar code in its corner (tests/markers/avatars.py) and a mouth that is bright
 // in the frame whose 40 ms hold a burst of sound. `pageProbe.pictures` has an entry for each change of
-// the canvas, `pageProbe.bursts` one for each burst, both in milliseconds of performance.now():
+// the canvas or <video>, `pageProbe.bursts` one for each burst, both in milliseconds of performance.now():
 // when the picture could be seen, when the burst could be heard.
 
 const CELL_PX = 8, COLUMNS = 8, ROWS = 2, BITS = 12; // as in tests/markers/avatars.py
@@ -36,16 +36,21 @@ globalThis.pageProbe = {
   bursts: [], // {at}
   gaps: [], // {from, to}: the browser gave no animation frame for longer than 25 ms
 
-  /** `mouth`: [x, y] on the canvas. After the first gesture: there is sound. */
+  /** `mouth`: [x, y] on the picture. After the first gesture: there is sound. */
   async start(player, mouth) {
     const module = URL.createObjectURL(new Blob([TAP], { type: "text/javascript" }));
-    await player.audio.audioWorklet.addModule(module);
-    const tap = new AudioWorkletNode(player.audio, "tap", { numberOfOutputs: 0 });
+    const audio = player.audioContext();
+    await audio.audioWorklet.addModule(module);
+    const tap = new AudioWorkletNode(audio, "tap", { numberOfOutputs: 0 });
     tap.port.onmessage = ({ data }) => {
-      const { contextTime, performanceTime } = player.audio.getOutputTimestamp();
-      this.bursts.push({ at: performanceTime + (data - contextTime) * 1000 });
+      const { contextTime, performanceTime } = audio.getOutputTimestamp();
+      // A <video> takes a graph to be heard at once: its own latency is of the tap, not of the movie.
+      const heard = player.video ? audio.currentTime : contextTime;
+      this.bursts.push({ at: performanceTime + (data - heard) * 1000 });
     };
-    player.volume.connect(tap);
+    const sound = player.volume ?? audio.createMediaElementSource(player.video);
+    if (player.video) sound.connect(audio.destination);
+    sound.connect(tap);
     this.tap = tap;
     const width = COLUMNS * CELL_PX, height = ROWS * CELL_PX;
     const copy = new OffscreenCanvas(width, height + 1);
@@ -56,8 +61,8 @@ globalThis.pageProbe = {
       const at = performance.now();
       if (at - before > 25) this.gaps.push({ from: before, to: at });
       before = at;
-      context.drawImage(player.canvas, 0, 0, width, height, 0, 0, width, height);
-      context.drawImage(player.canvas, ...mouth, 1, 1, 0, height, 1, 1);
+      context.drawImage(player.surface, 0, 0, width, height, 0, 0, width, height);
+      context.drawImage(player.surface, ...mouth, 1, 1, 0, height, 1, 1);
       const { data } = context.getImageData(0, 0, width, height + 1);
       const picture = { at, number: numberIn(data, width), mouth: data[4 * width * height] };
       const now = `${picture.number} ${picture.mouth}`;

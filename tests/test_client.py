@@ -22,6 +22,7 @@ from lipcast_client import (
     InvalidAudio,
     InvalidRequest,
     LipcastError,
+    MovieEnd,
     NotFound,
     PictureFormat,
     Refused,
@@ -289,6 +290,22 @@ def test_other_formats_of_pictures_and_sound(client):
         session.say(bytes(640))
         session.close()
         assert next(iter(session)).image().size == (1280, 720)
+
+
+def test_a_movie_comes_in_pieces_and_its_end(client, tmp_path):
+    video = VideoFormat(PictureFormat.FMP4, width=64, height=36)
+    with client.speak(video=video, file_pace=True) as session:
+        session.say(bytes(16000 * 2))
+        session.close()
+        events = list(session.events())
+    assert session.opened.mime_type.startswith('video/mp4; codecs="avc1.')
+    frames = [event for event in events if isinstance(event, Frame)]
+    assert len(frames) == 25 and not any(frame.shown for frame in frames)
+    end = events[-1]
+    assert isinstance(end, MovieEnd)
+    pieces = [session.opened.codec_config, *(f.picture for f in frames), end.data]
+    (tmp_path / "x.mp4").write_bytes(b"".join(pieces))
+    assert int(lab.probe(tmp_path / "x.mp4")["nb_read_packets"]) == 25
 
 
 def test_a_reader_that_does_not_read_holds_no_more_than_its_buffer(client):

@@ -55,7 +55,7 @@ def test_the_avatar_is_alive_at_once_and_all_comes_from_the_server(browser, serv
             return seen.size;
         })()""")
         assert colours > 50
-        assert page.run("document.getElementById('avatar').pictures") == "h264"
+        assert page.run("document.getElementById('avatar').pictures") == "webcodecs"
         assert page.wait("document.querySelector('.card img')?.naturalWidth === 320")
         origin = f"127.0.0.1:{served.http_port}"
         assert page.requests
@@ -141,13 +141,6 @@ def test_the_microphone_is_spoken_live(browser, served):
             "document.getElementById('status').dataset.state === 'idle'", 20
         )
         assert page.run("avatar.microphone === null")
-
-
-def test_without_webcodecs_pictures_come_as_jpeg(browser, served):
-    with opened(browser, served, script="delete globalThis.VideoDecoder;") as page:
-        assert page.run("avatar.pictures") == "jpeg"
-        spoken(page)
-        assert page.wait(f"{FIGURES}.shown > 30")
 
 
 def test_a_full_server_says_so_and_lets_the_next_one_in(browser):

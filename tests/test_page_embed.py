@@ -98,7 +98,7 @@ def test_it_speaks_text_a_file_and_a_stream_and_stops(browser, host, served):
     with at(browser, host, served) as page:
         assert page.wait(ALIVE), page.run(STATE)
         assert says(page, "Ready")
-        assert page.run("getComputedStyle(avatar.canvas).visibility") == "visible"
+        assert page.run("getComputedStyle(avatar.surface).visibility") == "visible"
         page.run("""{
             globalThis.told = [];
             for (const name of ["state", "started", "finished", "cleared", "audible"]) {
@@ -178,7 +178,7 @@ def test_a_page_that_is_not_listed_hears_so(browser, host):
         assert f"name {host.origin} in listen.origins" in page.run(STATE)
         assert not page.run("avatar.session.open")
         # Its own background is seen, and no black canvas.
-        assert page.run("getComputedStyle(avatar.canvas).visibility") == "hidden"
+        assert page.run("getComputedStyle(avatar.surface).visibility") == "hidden"
 
 
 @pytest.mark.parametrize(

@@ -47,7 +47,7 @@ def at(browser, url, script=""):
 def test_it_is_alive_speaks_with_sound_and_stops(browser, served):
     with at(browser, f"http://127.0.0.1:{served.http_port}/") as page:
         assert page.wait(READY), page.run(NOTICE)
-        assert page.run("avatar.pictures") == "h264"
+        assert page.run("avatar.pictures") == "webcodecs"
         page.click("h1")
         page.choose("#file", SPEECH)
         assert page.wait(SPEAKING), page.run(HINT)
@@ -61,11 +61,15 @@ def test_it_is_alive_speaks_with_sound_and_stops(browser, served):
         assert page.wait(f"!{SPEAKING} && avatar.microphone === null")
 
 
-def test_without_webcodecs_pictures_come_as_jpeg(browser, served):
+@pytest.mark.parametrize(
+    ("kind", "without"), [("mse", "VideoDecoder"), ("jpeg", "VideoDecoder MediaSource")]
+)
+def test_without_webcodecs_a_movie_or_jpeg_is_shown(browser, served, kind, without):
     url = f"http://127.0.0.1:{served.http_port}/"
-    with at(browser, url, "delete globalThis.VideoDecoder;") as page:
+    script = "".join(f"delete globalThis.{name};" for name in without.split())
+    with at(browser, url, script) as page:
         assert page.wait(READY), page.run(NOTICE)
-        assert page.run("avatar.pictures") == "jpeg"
+        assert page.run("avatar.pictures") == kind
         page.click("h1")
         page.choose("#file", SPEECH)
         assert page.wait(f"{SPEAKING} && {FIGURES}.shown > 30"), page.run(HINT)

@@ -101,7 +101,7 @@ def test_the_page_speaks_below_a_path_behind_nginx(tmp_path):
         page.go(f"{origin}/avatar")  # nginx adds the slash
         assert page.wait(READY), page.run(NOTICE)
         assert page.run("location.href") == f"{origin}/avatar/"
-        assert page.run("avatar.pictures") == "h264"
+        assert page.run("avatar.pictures") == "webcodecs"
         assert page.wait("document.querySelector('.card img')?.naturalWidth")
         page.click("h1")
         page.choose("#file", SPEECH)

@@ -243,11 +243,16 @@ def test_no_microphone(browser, served, error, said):
         assert page.console == []
 
 
-def test_no_webcodecs(browser, served):
-    with at(browser, served, script="delete globalThis.VideoDecoder;") as page:
+@pytest.mark.parametrize("without", ["webcodecs", "webcodecs-and-mse"])
+def test_no_webcodecs(browser, served, without):
+    script = "delete globalThis.VideoDecoder;"
+    if without != "webcodecs":
+        script += "delete globalThis.MediaSource;"
+    with at(browser, served, script=script) as page:
         assert page.wait(READY), page.run(NOTICE)
-        assert "pictures come as JPEG" in page.run(HINT)
-        examine(page, "no-webcodecs")
+        says = "come as one MP4" if without == "webcodecs" else "come as JPEG"
+        assert says in page.run(HINT)
+        examine(page, f"no-{without}")
         assert page.console == []
 
 

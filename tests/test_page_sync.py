@@ -263,3 +263,23 @@ def test_picture_and_sound_stay_within_one_frame(marked, tmp_path):
         other.close()
         page.close()
     line.close()
+
+
+def test_picture_and_sound_of_a_movie_stay_together(marked, tmp_path):
+    """Their clock is the browser's own, and so is the part of a frame that it is off by."""
+    sound = bursts_wav(tmp_path / "bursts.wav", SECONDS + 30)
+    with chromium(tmp_path / "browser") as port:
+        page = Page(port)
+        page.call("Page.setBypassCSP", enabled=True)
+        page.call("Page.addScriptToEvaluateOnNewDocument", source=PROBE.read_text())
+        page.go(f"http://127.0.0.1:{marked.http_port}/?avatar=sync&pictures=mse")
+        assert page.wait(READY), page.run(NOTICE)
+        page.click("h1")
+        assert page.wait("avatar.audible")
+        page.run(f"pageProbe.start(avatar.player, {MOUTH_XY})")
+        watch = Watch(page)
+        page.choose("#file", sound)
+        skews = watch.judge("a movie", int(SECONDS * FPS / EVERY))
+        assert abs(statistics.median(skews)) < FRAME_MS
+        assert page.console == []
+        page.close()

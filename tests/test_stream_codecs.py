@@ -1,13 +1,17 @@
 """What streams carry: H.264 in both forms, whole pictures, and sound at another rate."""
 
 import queue
+import re
 import subprocess
 
 import cv2
+import grpc
 import numpy as np
 import pytest
 
+from tests import lab
 from tests.served import frames_of, pcm, requests_of, speak, wait_until
+from tests.test_http_live import decoded_sound
 
 SECONDS = 3
 
@@ -172,6 +176,35 @@ def test_what_a_slow_reader_gets_decodes_though_pictures_were_left_out(server, w
     shown = [frame for frame in frames if not frame.repeated]
     stream = b"".join(frame.picture for frame in shown)
     assert len(decoded(stream, opened.width, opened.height)) == len(shown)
+
+
+def test_a_movie_is_one_file_of_all_frames_and_their_sound(
+    server, wire, tmp_path, audio
+):
+    messages, services = wire
+    samples, rate = audio
+    sound = {"sound": messages.SOUND_FORMAT_PCM16, "sound_rate_hz": 48000}
+    found = spoken(server, wire, samples, rate, "FMP4", **sound)
+    opened = found[0].opened
+    assert re.fullmatch(
+        r'video/mp4; codecs="avc1\.[0-9a-f]{6}, mp4a\.40\.2"', opened.mime_type
+    )
+    frames = frames_of(found)
+    assert len(frames) == 25 * SECONDS
+    assert not any(frame.sound for frame in frames)
+    assert found[-1].WhichOneof("event") == "movie_end"
+    movie = tmp_path / "x.mp4"
+    pieces = [frame.picture for frame in frames] + [found[-1].movie_end]
+    movie.write_bytes(opened.codec_config + b"".join(pieces))
+    assert int(lab.probe(movie)["nb_read_packets"]) == len(frames)
+    assert lab.last_pts_s(movie) == (0, pytest.approx(SECONDS, abs=1e-3))
+    assert 0 <= len(decoded_sound(movie)) - 48000 * SECONDS < 1024
+    # A render has a movie of its own.
+    video = messages.VideoFormat(format=messages.PICTURE_FORMAT_FMP4)
+    order = messages.RenderOpen(avatar="demo", video=video)
+    render = services.SpeechStub(server.channel).Render
+    with pytest.raises(grpc.RpcError, match="open.video.format = FMP4: want it of a"):
+        list(render(iter([messages.RenderRequest(open=order)])))
 
 
 def test_png_and_rgba_are_the_pixels_of_bgr(server, wire, audio):

@@ -1,25 +1,20 @@
 // <lipcast-avatar server="https://host/" avatar="demo" token="..."></lipcast-avatar>
 //
-// A person on a canvas, alive as soon as it is in the page. docs/page.md says what it takes and tells.
+// A person, alive as soon as it is in the page. docs/page.md says what it takes and tells.
 
 import { failureMessage } from "./messages.js";
-import { H264Pictures, JpegPictures, bestPictures, videoFormat } from "./pictures.js";
+import { MoviePlayer } from "./movie_player.js";
+import { bestPictures, videoFormat } from "./pictures.js";
 import { Player } from "./player.js";
 import { Session, headersOf } from "./session.js";
 
 export class LipcastAvatar extends HTMLElement {
-  static observedAttributes = ["server", "avatar", "token"];
+  static observedAttributes = ["server", "avatar", "token", "pictures"];
 
   constructor() {
     super();
-    this.canvas = document.createElement("canvas");
-    Object.assign(this.canvas, { width: 1280, height: 720 });
-    this.canvas.setAttribute("role", "img");
-    this.canvas.setAttribute("aria-label", "Avatar");
-    Object.assign(this.canvas.style, {
-      display: "block", width: "100%", height: "100%", objectFit: "contain", visibility: "hidden",
-    });
-    this.attachShadow({ mode: "open" }).append(this.canvas);
+    this.attachShadow({ mode: "open" });
+    this.showOn(document.createElement("canvas"));
     this.speaking = false;
   }
 
@@ -31,14 +26,29 @@ export class LipcastAvatar extends HTMLElement {
 
   disconnectedCallback() {
     this.live = false;
-    this.endSession();
     this.closeMicrophone();
-    this.player?.close();
-    this.player = null;
+    this.closePlayer();
   }
 
-  attributeChangedCallback(_, before, now) {
-    if (this.live && before !== now) this.reopen();
+  attributeChangedCallback(name, before, now) {
+    if (!this.live || before === now) return;
+    if (name === "pictures") this.start();
+    else this.reopen();
+  }
+
+  /** The canvas, or the <video> of a movie. */
+  showOn(surface) {
+    this.surface = surface;
+    if (surface instanceof HTMLCanvasElement) {
+      surface.setAttribute("role", "img");
+      surface.style.visibility = "hidden"; // black until its first picture, unlike a <video>
+    }
+    surface.setAttribute("aria-label", "Avatar");
+    Object.assign(surface, { width: 1280, height: 720 }); // until it is known
+    Object.assign(surface.style, {
+      display: "block", width: "100%", height: "100%", objectFit: "contain",
+    });
+    this.shadowRoot.replaceChildren(surface);
   }
 
   /** Where v1/ lies: the folder of the document, unless `server` says otherwise. */
@@ -46,7 +56,7 @@ export class LipcastAvatar extends HTMLElement {
     return new URL(this.getAttribute("server") ?? ".", document.baseURI);
   }
 
-  /** What shows the pictures: "h264" or "jpeg". */
+  /** What shows the pictures: "webcodecs", "mse" or "jpeg". */
   get pictures() {
     return this.kind;
   }
@@ -70,15 +80,27 @@ export class LipcastAvatar extends HTMLElement {
   }
 
   async start() {
-    const player = new Player(this.canvas);
-    this.player = player;
-    this.times = {};
+    this.closePlayer();
+    const start = this.starts = (this.starts ?? 0) + 1;
+    const kind = await bestPictures(this.useless ? "jpeg" : this.getAttribute("pictures"));
+    if (!this.live || start !== this.starts) return;
+    const player = kind === "mse" ? new MoviePlayer() : new Player(kind);
+    Object.assign(this, { kind, player });
     player.addEventListener("picture", ({ detail }) => this.shown(detail));
     player.addEventListener("running", ({ detail }) => this.tell("audible", detail));
-    this.kind = await bestPictures();
-    if (this.player !== player) return;
+    player.addEventListener("useless", () => {
+      this.useless = true;
+      this.start();
+    });
     player.setVolume(this.volume);
+    this.showOn(player.surface);
     this.reopen();
+  }
+
+  closePlayer() {
+    this.endSession();
+    this.player?.close();
+    this.player = null;
   }
 
   /** A session of the avatar that the attributes name. */
@@ -86,7 +108,7 @@ export class LipcastAvatar extends HTMLElement {
     if (!this.player || !this.kind) return;
     this.endSession();
     if (!this.getAttribute("avatar")) return;
-    this.canvas.setAttribute("aria-label", `Avatar ${this.getAttribute("avatar")}`);
+    this.surface.setAttribute("aria-label", `Avatar ${this.getAttribute("avatar")}`);
     this.asked = performance.now();
     this.times = {};
     const session = new Session({
@@ -95,7 +117,7 @@ export class LipcastAvatar extends HTMLElement {
     });
     this.session = session;
     session.addEventListener("opened", ({ detail }) => this.opened(detail));
-    session.addEventListener("frame", ({ detail }) => this.frame(detail));
+    session.addEventListener("frame", ({ detail }) => this.player.take(detail));
     for (const name of ["started", "finished", "cleared", "warning"]) {
       session.addEventListener(name, ({ detail }) => this.tell(name, detail));
     }
@@ -109,32 +131,20 @@ export class LipcastAvatar extends HTMLElement {
   endSession() {
     this.session?.close();
     this.session = null;
-    this.decoder?.close();
-    this.decoder = null;
+    this.player?.end();
     this.setSpeaking(false);
   }
 
   opened(opened) {
-    this.decoder?.close();
-    const Decoder = this.kind === "h264" ? H264Pictures : JpegPictures;
-    this.decoder = new Decoder(opened, {
-      onPicture: (frame, image) => this.player ? this.player.show(frame, image) : image?.close(),
-      onBroken: () => this.session?.keyFrame(),
-    });
-    this.player.begin(opened.fps, this.decoder);
+    this.player.begin(opened, () => this.session?.keyFrame());
     this.tell("opened", opened);
-  }
-
-  frame({ index = 0, utterance = 0, speaking = false, keyFrame, picture, sound }) {
-    this.player.hear({ index, sound });
-    this.player.see({ index, utterance, speaking }, picture, keyFrame);
   }
 
   shown({ frame, drawn }) {
     const now = performance.now();
     const { times } = this;
     if (drawn && times.firstPictureMs === undefined) {
-      this.canvas.style.visibility = ""; // until now the page's own background was there
+      this.surface.style.visibility = "";
       times.firstPictureMs = now - this.asked;
       this.tell("picture", { ms: times.firstPictureMs });
     }
@@ -204,7 +214,7 @@ export class LipcastAvatar extends HTMLElement {
 
   async listen(stream) {
     await this.player.resume();
-    const { audio } = this.player;
+    const audio = this.player.audioContext();
     if (!audio) throw new DOMException("wants a gesture first", "NotAllowedError");
     await audio.audioWorklet.addModule(new URL("microphone_worklet.js", import.meta.url));
     this.interrupt();

@@ -1,10 +1,11 @@
-// What an address asks the page for: ?avatar=NAME, and ?say=TEXT or ?audio=URL. docs/page.md
+// What an address asks the page for: ?avatar=NAME, ?pictures=KIND, and ?say=TEXT or ?audio=URL. docs/page.md
 
-/** {avatar, text, audio}: null what is not asked for; {problem} what cannot be done, in words. */
+/** {avatar, wanted, text, audio}: null what is not asked for; {problem} what cannot be done, in words. */
 export function linkOf(address) {
   const asked = new URL(address).searchParams;
   const link = {
     avatar: asked.get("avatar") || null,
+    wanted: asked.get("pictures") || null,
     text: asked.get("say")?.trim() || null,
     audio: null,
     problem: null,

@@ -70,10 +70,29 @@ export function uploadNote(bytes, limit) {
 
 export const noSession = "There is no connection to the server right now.";
 
-export function picturesNote(kind) {
-  return kind === "h264" ? "H.264" : "JPEG";
+export const picturesNote = { webcodecs: "H.264 (WebCodecs)", mse: "MP4 (MSE)", jpeg: "JPEG" };
+
+export function soundNote({ audible, pictures }) {
+  if (!audible) {
+    return pictures === "jpeg" && !globalThis.AudioWorkletNode ? "none here" : "waits for a click or a key";
+  }
+  return pictures === "mse" ? "AAC in the MP4" : "by AudioWorklet; it is the clock";
 }
 
-export const jpegHint = globalThis.isSecureContext
-  ? "This browser does not decode H.264 by WebCodecs, so pictures come as JPEG: more data, same picture."
-  : "Without https:// or localhost browsers offer neither WebCodecs nor audio to this page: pictures come as JPEG, and there is no sound.";
+/** Why the pictures of an avatar come as they do; "" where that is the usual way. */
+export function picturesHint({ pictures, useless, wanted }) {
+  if (pictures === "webcodecs" && (!wanted || wanted === pictures)) return "";
+  const why = useless ? "This browser does not play the live MP4"
+    : wanted === pictures ? "As this page's address asks"
+      : wanted && !picturesNote[wanted] ? `“${wanted}” is none of webcodecs, mse, jpeg`
+        : wanted ? `“${picturesNote[wanted]}” is not to be had here`
+          : globalThis.isSecureContext ? "This browser does not decode H.264 by WebCodecs"
+            : "Without https:// or localhost browsers offer neither WebCodecs nor AudioWorklet to this page";
+  const how = {
+    webcodecs: "pictures come as H.264 by WebCodecs",
+    mse: "pictures and sound come as one MP4, a moment later",
+    jpeg: globalThis.AudioWorkletNode ? "pictures come as JPEG: more data, same picture"
+      : "pictures come as JPEG, and there is no sound",
+  };
+  return `${why}: ${how[pictures]}.`;
+}

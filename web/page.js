@@ -2,7 +2,8 @@ import "./avatar_element.js";
 import { linkOf, soundOf } from "./deep_link.js";
 import { Figures } from "./figures.js";
 import {
-  failureMessage, jpegHint, linkMessage, microphoneMessage, noSession, picturesNote, soundFileMessage, uploadNote,
+  failureMessage, linkMessage, microphoneMessage, noSession, picturesHint, picturesNote, soundFileMessage, soundNote,
+  uploadNote,
 } from "./messages.js";
 import { programLines } from "./programs.js";
 import { RecordControls } from "./recording.js";
@@ -57,7 +58,8 @@ avatar.addEventListener("opened", ({ detail }) => {
   recording.setSession(detail.session);
   document.body.style.setProperty("--shape", `${detail.width} / ${detail.height}`);
   if (!page.listed) showAvatars();
-  if (avatar.pictures === "jpeg") say(jpegHint);
+  const hint = picturesHint({ ...link, pictures: avatar.pictures, useless: avatar.useless });
+  if (hint) say(hint);
 });
 avatar.addEventListener("failed", ({ detail }) => {
   page.failed = detail;
@@ -396,10 +398,10 @@ new Figures({
   line: $("figures-line"), plots: $("plots"), facts: $("facts"), details: $("figures"),
   read: () => avatar.figures,
   notes: () => ({
-    pictures: avatar.pictures ? picturesNote(avatar.pictures) : "",
+    pictures: picturesNote[avatar.pictures] ?? "",
     rows: {
-      Pictures: avatar.pictures === "h264" ? "H.264, by WebCodecs" : "JPEG",
-      Sound: avatar.audible ? "by AudioWorklet; it is the clock" : "waits for a click or a key",
+      Pictures: picturesNote[avatar.pictures] ?? "not yet",
+      Sound: soundNote(avatar),
       "Networks run on": page.opened?.provider ?? "not yet",
       ...(page.capacity && {
         "Live sessions": String(page.capacity.sessions),
@@ -414,5 +416,6 @@ new Figures({
 const token = keptToken.read();
 if (token) avatar.setAttribute("token", token);
 if (link.problem) say(link.problem, true);
+if (link.wanted) avatar.setAttribute("pictures", link.wanted);
 if (link.avatar) choose(link.avatar);
 showAvatars();

@@ -1,20 +1,32 @@
-// Encoded pictures to what a canvas draws: H.264 by WebCodecs, else JPEG.
+// Which pictures this browser shows best, and encoded ones to what a canvas draws.
+
+import { canPlayMovies } from "./movie_player.js";
 
 const H264_PROBE = { codec: "avc1.640028", codedWidth: 1280, codedHeight: 720 };
 
-/** "h264" where this browser decodes it, else "jpeg". */
-export async function bestPictures() {
-  if (typeof VideoDecoder === "undefined") return "jpeg";
-  try {
-    return (await VideoDecoder.isConfigSupported(H264_PROBE)).supported ? "h264" : "jpeg";
-  } catch {
-    return "jpeg";
-  }
+const FORMATS = {
+  webcodecs: "PICTURE_FORMAT_H264_AVCC",
+  mse: "PICTURE_FORMAT_FMP4", // with the sound in it
+  jpeg: "PICTURE_FORMAT_JPEG",
+};
+
+/** The kind that is wanted, where this browser has it; else its best: "webcodecs", "mse" or "jpeg". */
+export async function bestPictures(wanted) {
+  const here = ["jpeg"];
+  if (canPlayMovies()) here.unshift("mse");
+  if (await hasWebCodecs()) here.unshift("webcodecs");
+  return here.includes(wanted) ? wanted : here[0];
+}
+
+/** Pictures by WebCodecs, and the sound that goes with them by AudioWorklet. */
+async function hasWebCodecs() {
+  if (!globalThis.VideoDecoder || !globalThis.AudioWorkletNode) return false;
+  return VideoDecoder.isConfigSupported(H264_PROBE).then(({ supported }) => supported, () => false);
 }
 
 /** What OpenSession.video asks for. */
 export function videoFormat(kind) {
-  return { format: kind === "h264" ? "PICTURE_FORMAT_H264_AVCC" : "PICTURE_FORMAT_JPEG" };
+  return { format: FORMATS[kind] };
 }
 
 /** `onPicture(tag, image)` in order; an image is closed by who gets it. `onBroken()`: a key frame is

@@ -1,5 +1,7 @@
-// Shows frames at their time. The sound is the clock; without sound (no gesture yet, or none to be
+// Shows frames on a canvas at their time. The sound is the clock; without sound (no gesture yet, or none to be
 // had) the page's own time is.
+
+import { H264Pictures, JpegPictures } from "./pictures.js";
 
 const RATE_HZ = 48000; // of what is sent and heard; browsers convert where the device has another
 const START_SECONDS = 0.06; // what waits before it begins; grows where the network needs it
@@ -18,10 +20,12 @@ function noFigures() {
  * A frame is {index, utterance, speaking}; its time is index / fps.
  */
 export class Player extends EventTarget {
-  constructor(canvas) {
+  /** `kind`: "webcodecs" or "jpeg". */
+  constructor(kind) {
     super();
-    this.canvas = canvas;
-    this.context = canvas.getContext("2d", { alpha: false, desynchronized: false });
+    this.kind = kind;
+    this.canvas = document.createElement("canvas");
+    this.context = this.canvas.getContext("2d", { alpha: false, desynchronized: false });
     this.figures = noFigures();
     this.queue = []; // decoded, by time
     this.encoded = []; // what follows them
@@ -60,6 +64,15 @@ export class Player extends EventTarget {
     this.audioChanged();
   }
 
+  get surface() {
+    return this.canvas;
+  }
+
+  /** Undefined before a gesture. */
+  audioContext() {
+    return this.audio;
+  }
+
   setVolume(value) {
     this.loudness = value;
     if (this.volume) this.volume.gain.value = value;
@@ -75,12 +88,17 @@ export class Player extends EventTarget {
     this.dispatchEvent(new CustomEvent("running", { detail: { audible: this.audible } }));
   }
 
-  /** A new session: its frames count from 0 again, and `decoder` (pictures.js) gives its pictures to
-   *  show(). The last picture stays until then. */
-  begin({ num, den = 1 }, decoder) {
+  /** A new session: its frames count from 0 again. The last picture stays until then. `onBroken()`: a
+   *  key frame is needed. */
+  begin(opened, onBroken) {
+    const { num, den = 1 } = opened.fps;
     this.fps = num / den;
     this.rational = { num, den };
-    this.decoder = decoder;
+    this.end();
+    const Decoder = this.kind === "webcodecs" ? H264Pictures : JpegPictures;
+    this.decoder = new Decoder(opened, {
+      onPicture: (frame, image) => this.show(frame, image), onBroken,
+    });
     this.encoded = [];
     this.drop();
     this.report = null;
@@ -90,13 +108,23 @@ export class Player extends EventTarget {
     this.fresh = true;
   }
 
+  /** Decodes no more of this session. */
+  end() {
+    this.decoder?.close();
+  }
+
+  take({ index = 0, utterance = 0, speaking = false, keyFrame, picture, sound }) {
+    this.hear({ index, sound });
+    this.see({ index, utterance, speaking }, picture, keyFrame);
+  }
+
   firstSample(index) {
     return Math.floor((index * this.rateHz * this.rational.den) / this.rational.num);
   }
 
   /** The sound of a frame, as it comes. */
   hear(frame) {
-    this.newest = frame.index ?? 0;
+    this.newest = frame.index;
     this.settleWall(this.newest);
     if (!this.audible || !frame.sound) return;
     if (this.soundFrom === undefined) {
@@ -249,6 +277,7 @@ export class Player extends EventTarget {
 
   close() {
     this.closed = true;
+    this.end();
     cancelAnimationFrame(this.ticking);
     this.drop();
     this.audio?.close();

@@ -111,7 +111,8 @@ export class Session extends EventTarget {
 
   begun({ fps: { num, den = 1 } }) {
     this.tries = 0;
-    this.neededSamples = this.rateHz * (NEEDED_SECONDS + (NEEDED_FRAMES * den) / num);
+    this.frameSamples = (this.rateHz * den) / num;
+    this.neededSamples = this.rateHz * NEEDED_SECONDS + NEEDED_FRAMES * this.frameSamples;
   }
 
   tell(name, detail) {
@@ -157,7 +158,7 @@ export class Session extends EventTarget {
   feed(frame) {
     const job = this.playing;
     if (!job) return;
-    if (frame?.utterance === job.utterance) job.played += (frame.sound?.length ?? 0) / 2;
+    if (frame?.utterance === job.utterance) job.played += this.frameSamples;
     const piece = Math.round(this.rateHz * PIECE_SECONDS);
     const limit = job.played + this.rateHz * AHEAD_SECONDS;
     while (job.at < job.samples.length && job.at < limit) {

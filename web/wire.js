@@ -49,6 +49,7 @@ const events = {
     1: ["session", utf8], 2: ["avatar", utf8], 3: ["fps", message(rational)],
     4: ["width", Number], 5: ["height", Number], 6: ["audio", message(audioFormat)],
     7: ["sound", message(audioFormat)], 8: ["provider", utf8], 9: ["codecConfig", same],
+    10: ["mimeType", utf8],
   })],
   2: ["frame", message({
     1: ["index", Number], 3: ["utterance", Number], 4: ["speaking", flag], 5: ["repeated", flag],

@@ -63,6 +63,9 @@ void ToWire(StreamEvent&& event, const Rational& fps, v1::SpeakResponse* respons
     case StreamEvent::Kind::kWarning:
       response->mutable_warning()->set_message(std::move(event.message));
       return;
+    case StreamEvent::Kind::kMovieEnd:
+      response->set_movie_end(std::move(event.picture));
+      return;
   }
 }
 
@@ -80,6 +83,7 @@ v1::Opened OpenedOf(const SpeechStream& stream) {
   }
   const auto config = stream.codec_config();
   opened.set_codec_config(config.data(), config.size());
+  if (const StreamMovie* movie = stream.movie()) opened.set_mime_type(movie->mime_type());
   opened.set_provider(inference::ProviderName(stream.loaded()->generator->provider()));
   return opened;
 }

@@ -39,6 +39,10 @@ Result<Order> OrderOf(const v1::RenderOpen& open, int jpeg_quality) {
   session.set_file_pace(true);
   Order order;
   LC_ASSIGN_OR_RETURN(order.stream, FromWire(session, jpeg_quality));
+  if (order.stream.movie) {
+    return Status(Code::kInvalidArgument,
+                  "open.video.format = FMP4: want it of a session; here open.mp4 makes a movie");
+  }
   order.avatar = open.avatar();
   if (open.has_audio()) order.raw = order.stream.session.format;
   if (open.mp4()) {

@@ -76,6 +76,7 @@ Result<PictureCodec> CodecOf(v1::PictureFormat format) {
     case v1::PICTURE_FORMAT_H264_ANNEXB:
       return PictureCodec::kH264AnnexB;
     case v1::PICTURE_FORMAT_H264_AVCC:
+    case v1::PICTURE_FORMAT_FMP4:
       return PictureCodec::kH264Avcc;
     default:
       return Refuse("video.format", std::to_string(format), "a value of PictureFormat");
@@ -91,6 +92,7 @@ Result<StreamOptions> FromWire(const v1::OpenSession& open, int default_jpeg_qua
   if (open.audio().channels() != 0) format.channels = open.audio().channels();
   LC_ASSIGN_OR_RETURN(format.type, SampleTypeOf(open.audio().sample_type()));
   LC_ASSIGN_OR_RETURN(options.picture.codec, CodecOf(open.video().format()));
+  options.movie = open.video().format() == v1::PICTURE_FORMAT_FMP4;
   if (open.video().has_fps()) {
     options.session.fps = Rational{open.video().fps().num(), open.video().fps().den()};
   }

@@ -2,12 +2,10 @@
 
 #include <fmt/format.h>
 
-#include <span>
 #include <utility>
-#include <vector>
 
 #include "lipcast/avatar/package_path.h"
-#include "lipcast/media/fragmented_mp4.h"
+#include "lipcast/server/stream_movie.h"
 
 namespace lipcast::server {
 namespace {
@@ -36,38 +34,18 @@ class Mjpeg final : public LiveOutput {
 
 class Fmp4 final : public LiveOutput {
  public:
-  explicit Fmp4(std::unique_ptr<media::FragmentedMp4> mp4) : mp4_(std::move(mp4)) {}
+  explicit Fmp4(std::unique_ptr<StreamMovie> movie) : movie_(std::move(movie)) {}
 
-  const std::string& content_type() const override { return mp4_->mime_type(); }
-  std::string Head() const override { return TextOf(mp4_->init_segment()); }
-  Result<std::string> Add(const StreamEvent& frame) override {
-    if (first_ < 0) {
-      if (!frame.key_frame) return std::string();
-      first_ = frame.frame;
-    }
-    LC_RETURN_IF_ERROR(
-        mp4_->AddSound(std::as_bytes(std::span(frame.sound.data(), frame.sound.size()))));
-    if (!frame.repeated) {
-      const auto* picture = reinterpret_cast<const uint8_t*>(frame.picture.data());
-      LC_RETURN_IF_ERROR(
-          mp4_->AddPicture(frame.frame - first_, {picture, frame.picture.size()}, frame.key_frame));
-    }
-    LC_ASSIGN_OR_RETURN(const std::vector<uint8_t> fragment, mp4_->TakeFragment());
-    return TextOf(fragment);
+  const std::string& content_type() const override { return movie_->mime_type(); }
+  std::string Head() const override {
+    const auto head = movie_->init_segment();
+    return {head.begin(), head.end()};
   }
-  Result<std::string> Finish() override {
-    if (first_ < 0) return std::string();
-    LC_ASSIGN_OR_RETURN(const std::vector<uint8_t> fragment, mp4_->Finish());
-    return TextOf(fragment);
-  }
+  Result<std::string> Add(const StreamEvent& frame) override { return movie_->Add(frame); }
+  Result<std::string> Finish() override { return movie_->Finish(); }
 
  private:
-  static std::string TextOf(std::span<const uint8_t> bytes) {
-    return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
-  }
-
-  const std::unique_ptr<media::FragmentedMp4> mp4_;
-  int64_t first_ = -1;  // the stream's frame that is picture 0 here; none yet
+  const std::unique_ptr<StreamMovie> movie_;
 };
 
 }  // namespace
@@ -92,14 +70,8 @@ void SetOutput(LiveOutputKind kind, StreamOptions* options) {
 Result<std::unique_ptr<LiveOutput>> LiveOutput::Create(LiveOutputKind kind,
                                                        const SpeechStream& stream) {
   if (kind == LiveOutputKind::kMjpeg) return std::unique_ptr<LiveOutput>(new Mjpeg());
-  media::H264StreamOptions options;
-  options.width = stream.width();
-  options.height = stream.height();
-  options.fps = stream.fps();
-  options.codec_config = stream.codec_config();
-  options.audio = stream.sound_format();
-  LC_ASSIGN_OR_RETURN(auto mp4, media::FragmentedMp4::Create(options));
-  return std::unique_ptr<LiveOutput>(new Fmp4(std::move(mp4)));
+  LC_ASSIGN_OR_RETURN(auto movie, StreamMovie::Create(stream.MovieOptions()));
+  return std::unique_ptr<LiveOutput>(new Fmp4(std::move(movie)));
 }
 
 }  // namespace lipcast::server

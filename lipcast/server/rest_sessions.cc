@@ -28,7 +28,7 @@ const char* OutputOf(const StreamOptions& options) {
     case PictureCodec::kH264AnnexB:
       return "h264_annexb";
     case PictureCodec::kH264Avcc:
-      return "h264_avcc";
+      return options.movie ? "fmp4" : "h264_avcc";
   }
   return "-";
 }

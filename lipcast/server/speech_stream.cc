@@ -76,6 +76,9 @@ Result<std::shared_ptr<SpeechStream>> SpeechStream::Create(
     stream->sound_.emplace(std::move(converter));
     stream->sound_strand_ = Strand::Create(place.engine->executor());
   }
+  if (options.movie) {
+    LC_ASSIGN_OR_RETURN(stream->movie_, StreamMovie::Create(stream->MovieOptions()));
+  }
   stream->record_ = std::make_unique<StreamRecord>(
       *place.records,
       StreamRecord::Facts{stream->avatar(), options.interface, options.live, stream->fps(),
@@ -107,6 +110,16 @@ audio::AudioFormat SpeechStream::sound_format() const {
   return format;
 }
 
+media::H264StreamOptions SpeechStream::MovieOptions() const {
+  media::H264StreamOptions movie;
+  movie.width = width();
+  movie.height = height();
+  movie.fps = fps();
+  movie.codec_config = encoder_->codec_config();
+  if (options_.sound != SoundOut::kNone) movie.audio = sound_format();
+  return movie;
+}
+
 void SpeechStream::Start(std::shared_ptr<StreamListener> listener) {
   place_.loop->Post([self = shared_from_this(), listener = std::move(listener)] {
     self->listener_ = listener;
@@ -129,6 +142,9 @@ void SpeechStream::Begin() {
   }
   if (options_.idle_limit.count() > 0) WatchIdle();
   if (auto note = encoder_->note()) Warn(*std::move(note));
+  if (movie_) {
+    for (const std::string& note : movie_->notes()) Warn(note);
+  }
   Pump();
 }
 

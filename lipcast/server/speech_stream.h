@@ -21,6 +21,7 @@
 #include "lipcast/server/avatar_registry.h"
 #include "lipcast/server/event_loop.h"
 #include "lipcast/server/picture_encoder.h"
+#include "lipcast/server/stream_movie.h"
 #include "lipcast/server/stream_record.h"
 #include "lipcast/server/work_meter.h"
 
@@ -39,6 +40,9 @@ struct StreamOptions {
   bool live = true;                  ///< a frame each 1/fps seconds; else as fast as it is read
   PictureEncoderOptions picture;
   SoundOut sound = SoundOut::kInput;
+  /// A frame's `picture` is the next piece of a fragmented MP4 that has its sound too; wants
+  /// PictureCodec::kH264Avcc.
+  bool movie = false;
   int sound_rate_hz = 0;               ///< kPcm16: 8000..192000; 0: the input's
   std::chrono::seconds limit{0};       ///< the stream is ended after this long; 0: never
   std::chrono::seconds idle_limit{0};  ///< and after this long without request or speech; 0: never
@@ -56,7 +60,7 @@ struct StreamRequest {
 
 /// What a stream sends.
 struct StreamEvent {
-  enum class Kind { kFrame, kStarted, kFinished, kCleared, kState, kWarning };
+  enum class Kind { kFrame, kStarted, kFinished, kCleared, kState, kWarning, kMovieEnd };
   Kind kind = Kind::kFrame;
   uint64_t utterance = 0;
   int64_t frame = 0;           ///< index; its time is frame / fps. kStarted, kState: from which on
@@ -67,7 +71,7 @@ struct StreamEvent {
   bool interrupted = false;    ///< kFinished
   int64_t played_samples = 0;  ///< kFinished, kCleared; kFrame: of the utterance, before it
   uint64_t request = 0;        ///< kCleared
-  std::string picture, sound;  ///< kFrame, encoded
+  std::string picture, sound;  ///< kFrame, encoded; kMovieEnd: `picture` is the last piece
   std::string message;         ///< kWarning
 };
 
@@ -103,7 +107,8 @@ struct StreamPlace {
 /// pictures encoded by the workers. In live mode a reader that is more than 2 s or 64 MiB behind
 /// gets frames without pictures, their sound whole; one more than 10 s behind is cut off. At file
 /// pace the stream waits for its reader at 64 MiB. What is thrown on its behalf ends it with
-/// kInternal, or kResourceExhausted for memory. Thread: Push, Pop and Cancel from any.
+/// kInternal, or kResourceExhausted for memory. Thread: Push, Pop and Cancel from any, one Pop at a
+/// time.
 class SpeechStream : public std::enable_shared_from_this<SpeechStream> {
  public:
   /// Takes its time where `lease` is cold; not on the loop. Nothing flows before Start.
@@ -135,7 +140,13 @@ class SpeechStream : public std::enable_shared_from_this<SpeechStream> {
   const StreamRecord& record() const { return *record_; }
   int width() const { return encoder_->width(); }  ///< of what decodes
   int height() const { return encoder_->height(); }
-  std::span<const uint8_t> codec_config() const { return encoder_->codec_config(); }
+  /// kH264Avcc: the avcC record; of a movie its init segment.
+  std::span<const uint8_t> codec_config() const {
+    return movie_ ? movie_->init_segment() : encoder_->codec_config();
+  }
+  const StreamMovie* movie() const { return movie_.get(); }  ///< null: none
+  /// Of a movie of its pictures and the sound that frames carry.
+  media::H264StreamOptions MovieOptions() const;
   std::span<const uint8_t> avcc() const { return encoder_->avcc(); }
   /// Of the sound that frames carry; meaningless with kNone.
   audio::AudioFormat sound_format() const;
@@ -181,6 +192,7 @@ class SpeechStream : public std::enable_shared_from_this<SpeechStream> {
   Result<bool> Apply();
   bool MayAnswer();
   Result<bool> Clear();
+  Popped PopMovieEnd(StreamEvent* event);
   /// What a clear did to the frames that wait for the client.
   struct Cut {
     std::optional<pipeline::ClearPoint> point;  ///< where, if any was of speech
@@ -227,6 +239,8 @@ class SpeechStream : public std::enable_shared_from_this<SpeechStream> {
   std::shared_ptr<Strand> picture_strand_;  // of an encoder that wants its pictures in order
   std::optional<media::FrameSound> sound_;  // kPcm16; the sound strand's
   std::shared_ptr<Strand> sound_strand_;    // kPcm16
+  std::unique_ptr<StreamMovie> movie_;      // Pop's
+  bool movie_ended_ = false;                // Pop's
   std::unique_ptr<StreamRecord> record_;
   std::shared_ptr<StreamListener> listener_;  // the loop's
   std::optional<StreamRequest> request_;      // the loop's

@@ -171,6 +171,73 @@ TEST(SpeechStreamCodecs, AfterAClearH264GoesOnWithoutWhatTheClientNeverSaw) {
   EXPECT_EQ(DecodedPictures(Joined(frames)), frames.size());
 }
 
+StreamOptions AsMovie(SoundOut sound) {
+  StreamOptions options = FilePace(PictureCodec::kH264Avcc);
+  options.movie = true;
+  options.sound = sound;
+  options.sound_rate_hz = 48'000;
+  return options;
+}
+
+struct Decoded {
+  size_t pictures = 0, samples = 0;
+};
+
+/// What ffmpeg finds in the movie that a client of the stream has; a complaint of it fails the test.
+Decoded DecodedMovie(const TestClient& client) {
+  const auto head = client.stream_->codec_config();
+  std::vector<uint8_t> all(head.begin(), head.end());
+  for (const StreamEvent& event : client.events_) {
+    if (event.kind != Kind::kFrame && event.kind != Kind::kMovieEnd) continue;
+    EXPECT_TRUE(event.sound.empty());
+    all.insert(all.end(), event.picture.begin(), event.picture.end());
+  }
+  EXPECT_EQ(client.events_.back().kind, Kind::kMovieEnd);
+  const media::test::TempFolder folder;
+  media::test::WriteFile(folder / "x.mp4", all);
+  media::test::WriteFile(folder / "x.pcm", {});
+  const bool sound = client.stream_->options().sound != SoundOut::kNone;
+  const std::string said = media::test::Run(
+      "ffmpeg -v error -i " + media::test::Quoted(folder / "x.mp4") +
+      " -map v -fps_mode passthrough -f rawvideo " + media::test::Quoted(folder / "x.yuv") +
+      (sound ? " -map a -f s16le -y " + media::test::Quoted(folder / "x.pcm") : ""));
+  EXPECT_EQ(said, "");
+  return {media::test::ReadFile(folder / "x.yuv").size() / kPictureBytes,
+          media::test::ReadFile(folder / "x.pcm").size() / 2};
+}
+
+TEST(SpeechStreamCodecs, AMovieHasEveryFrameAndItsSoundToTheEnd) {
+  if (NoH264()) GTEST_SKIP() << "built without libav";
+  const Watchdog watchdog;
+  for (const SoundOut sound : {SoundOut::kPcm16, SoundOut::kNone}) {
+    TestStand stand;
+    TestClient client(stand.Open(AsMovie(sound)));
+    const bool silent = sound == SoundOut::kNone;
+    EXPECT_EQ(client.stream_->movie()->mime_type().find("mp4a") == std::string::npos, silent);
+    client.Play(Speech(2 * kSecond));
+    EXPECT_EQ(client.Of(Kind::kFrame).size(), 50U);
+    const Decoded movie = DecodedMovie(client);
+    EXPECT_EQ(movie.pictures, 50U);
+    // To the next block of AAC.
+    EXPECT_GE(movie.samples, silent ? 0U : 96'000U);
+    EXPECT_LT(movie.samples, silent ? 1U : 96'000U + 1024U);
+  }
+}
+
+TEST(SpeechStreamCodecs, AMovieGoesOnAfterAClearWithoutWhatTheClientNeverSaw) {
+  if (NoH264()) GTEST_SKIP() << "built without libav";
+  const Watchdog watchdog;
+  TestStand stand;
+  TestClient client(stand.Open(AsMovie(SoundOut::kPcm16)));
+  client.stream_->Push(AudioOf(1, Speech(3 * kSecond)));
+  ClearWhatWaits(stand, client, 6);
+  ASSERT_TRUE(client.ReadTo(Kind::kCleared));
+  ASSERT_TRUE(client.Say(2, Speech(kSecond, 2)));
+  ASSERT_TRUE(client.Send(CloseNow()));
+  client.ReadToTheEnd();
+  EXPECT_EQ(DecodedMovie(client).pictures, 1U + 25U);
+}
+
 std::vector<int16_t> Samples(const std::string& bytes) {
   std::vector<int16_t> samples(bytes.size() / 2);
   std::memcpy(samples.data(), bytes.data(), samples.size() * 2);

@@ -23,18 +23,30 @@ SpeechStream::Popped SpeechStream::Pop(StreamEvent* event) {
   size_t left = 0;
   {
     const std::lock_guard lock(mu_);
-    if (out_.empty()) return over_ ? Popped::kEnd : Popped::kNothing;
-    if (!out_.front()->ready()) return Popped::kNothing;
-    out = std::move(out_.front());
-    out_.pop_front();
-    left = out_.size();
-    tap = tap_;
+    if (out_.empty() && !over_) return Popped::kNothing;
+    if (!out_.empty()) {
+      if (!out_.front()->ready()) return Popped::kNothing;
+      out = std::move(out_.front());
+      out_.pop_front();
+      left = out_.size();
+      tap = tap_;
+    }
   }
+  if (!out) return PopMovieEnd(event);
   if (out->event.kind == StreamEvent::Kind::kFrame) {
     record_->Sent(out->event.repeated, out->steps.get(), left);
     if (tap && !tap->Take(out->event)) LetGo(tap);
   }
   *event = std::move(out->event);
+  if (movie_ && event->kind == StreamEvent::Kind::kFrame) {
+    auto piece = Contain([&] { return movie_->Add(*event); });
+    if (!piece.ok()) {
+      Cancel(piece.status());
+      return Popped::kNothing;
+    }
+    event->picture = *std::move(piece);
+    event->sound.clear();
+  }
   if (!options_.live) SchedulePump();
   return Popped::kEvent;
 }
@@ -58,6 +70,22 @@ Status SpeechStream::Tap(std::shared_ptr<FrameTap> tap) {
 void SpeechStream::LetGo(const std::shared_ptr<FrameTap>& tap) {
   const std::lock_guard lock(mu_);
   if (tap_ == tap) tap_ = nullptr;
+}
+
+/// After all events: what the movie still holds, once.
+SpeechStream::Popped SpeechStream::PopMovieEnd(StreamEvent* event) {
+  if (!movie_ || !status().ok() || std::exchange(movie_ended_, true)) return Popped::kEnd;
+  auto piece = Contain([&] { return movie_->Finish(); });
+  if (!piece.ok()) {
+    const std::lock_guard lock(mu_);
+    status_ = piece.status();
+    return Popped::kEnd;
+  }
+  if (piece->empty()) return Popped::kEnd;
+  *event = {};
+  event->kind = StreamEvent::Kind::kMovieEnd;
+  event->picture = *std::move(piece);
+  return Popped::kEvent;
 }
 
 void SpeechStream::HandleFrame(pipeline::Frame& frame, TimePoint due) {

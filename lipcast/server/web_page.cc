@@ -47,7 +47,7 @@ std::vector<HttpRoute> WebPageRoutes() {
   };
   HttpRoute page{"GET", "/",
                  AnswerAtOnce([named](const HttpCall& call) { return named("index.html", call); })};
-  page.query = {"avatar", "say", "audio"};  // deep_link.js reads them
+  page.query = {"avatar", "pictures", "say", "audio"};  // deep_link.js reads them
   HttpRoute status{"GET", "/status", AnswerAtOnce([named](const HttpCall& call) {
                      return named("status.html", call);
                    })};

@@ -27,6 +27,8 @@ QUEUED_UTTERANCES = 64  # not yet sent
 QUEUED_BYTES = 1 << 20  # of one utterance, by send()
 FRAME_BYTES = 64 << 20  # frames that wait for their reader
 UNREAD_SECONDS = 5.0
+# Pictures that need those before them.
+NEEDS_ALL = (values.PictureFormat.H264_ANNEXB, values.PictureFormat.H264_AVCC, values.PictureFormat.FMP4)
 
 
 @dataclass(frozen=True)
@@ -297,12 +299,14 @@ class SessionCore:
         elif kind == "warning":
             logger.warning("%s", answer.warning.message)
             self._events.append(values.Notice(answer.warning.message))
+        elif kind == "movie_end":
+            self._events.append(values.MovieEnd(answer.movie_end))
 
     def _silence_waiting(self) -> None:
         """Frames of cleared speech that wait for their reader, but one, become silent repeats, as the
-        server does with its own: index and samples stay whole. H.264 keeps its pictures."""
+        server does with its own: index and samples stay whole. H.264 keeps its pictures, a movie its pieces."""
         kept: Frame | None = None
-        whole = self.opening.video.format not in (values.PictureFormat.H264_ANNEXB, values.PictureFormat.H264_AVCC)
+        whole = self.opening.video.format not in NEEDS_ALL
         for i, event in enumerate(self._events):
             if not isinstance(event, Frame) or not event.utterance:
                 continue
@@ -334,7 +338,7 @@ class SessionCore:
     def _take_frame(self, frame: Any) -> None:
         if self.opened is None:
             raise errors.ServerFault("a frame before `opened`")
-        if frame.picture:
+        if frame.picture and self.opened.format is not values.PictureFormat.FMP4:
             self._shown = frame.picture
         if said := self._playing.get(frame.utterance):
             said.frames += 1

@@ -40,6 +40,7 @@ class PictureFormat(enum.Enum):
     RGBA = 5
     BGR = 6
     I420 = 7
+    FMP4 = 8
 
 
 class SoundFormat(enum.Enum):
@@ -112,6 +113,9 @@ class Opened:
     sound: AudioFormat | None
     provider: str
     codec_config: bytes
+    """H264_AVCC: the avcC record; FMP4: what the movie begins with."""
+    mime_type: str
+    """Of FMP4, for MediaSource."""
     format: PictureFormat
 
 
@@ -128,11 +132,12 @@ class Frame:
     """It was late or dropped: `picture` is empty, `shown` is the one before."""
     key_frame: bool
     picture: bytes = field(repr=False)
+    """With FMP4 the movie's next piece, sound and all, in whatever frame there is one."""
     sound: bytes = field(repr=False)
     background: int
     """Which frame of the avatar stands behind it."""
     shown: bytes = field(repr=False)
-    """What is to be seen now: `picture`, or the last one that was sent; empty before the first."""
+    """What is to be seen now: `picture`, or the last one that was sent; empty before the first, and of FMP4."""
     stream: Opened = field(repr=False)
 
     def image(self) -> Image:
@@ -190,7 +195,14 @@ class Notice:
     message: str
 
 
-Event = Frame | Started | Finished | Cleared | StateChanged | Notice
+@dataclass(frozen=True, slots=True)
+class MovieEnd:
+    """Of FMP4: the last piece of the movie, after the last frame."""
+
+    data: bytes = field(repr=False)
+
+
+Event = Frame | Started | Finished | Cleared | StateChanged | Notice | MovieEnd
 
 
 @dataclass(frozen=True, slots=True)
@@ -290,7 +302,8 @@ def opened_of(message: Any, kind: PictureFormat) -> Opened:
         raise errors.ServerFault("opened.fps is missing")
     sound = audio_of(message.sound) if message.HasField("sound") else None
     place = (message.session, message.avatar, fps, message.width, message.height)
-    return Opened(*place, audio_of(message.audio), sound, message.provider, message.codec_config, kind)
+    coding = (message.codec_config, message.mime_type, kind)
+    return Opened(*place, audio_of(message.audio), sound, message.provider, *coding)
 
 
 def _seconds(duration: Any) -> float:
