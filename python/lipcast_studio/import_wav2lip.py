@@ -9,6 +9,7 @@ from fractions import Fraction
 from pathlib import Path
 
 from .errors import EXIT_USAGE, StudioError
+from .face.landmarks import FaceFinder
 from .face.whole_face import WAV2LIP_PADS, Pads, find_face_boxes
 from .face_boxes import Boxes, check_boxes, parse_box, parse_pads, read_box_file
 from .livetalking_folder import is_livetalking, read_livetalking
@@ -52,7 +53,7 @@ def _take_folder(folder: Path, part: Path) -> tuple[Frames, Boxes]:
     return Frames(len(pictures.paths), pictures.width, pictures.height, Fraction(25), copied), boxes
 
 
-def _find(video: Path, part: Path, frames: Frames, pads: Pads, say: Say) -> Boxes:
+def _find(video: Path, part: Path, frames: Frames, pads: Pads, finder: FaceFinder, say: Say) -> Boxes:
     """Looks for the face in every frame; StudioError where that finds no box at all."""
     began = said = time.monotonic()
 
@@ -63,7 +64,7 @@ def _find(video: Path, part: Path, frames: Frames, pads: Pads, say: Say) -> Boxe
             say(f"faces: frame {done} of {frames.count}; {(now - began) / done * (frames.count - done):.0f} s left")
             said = now
 
-    found = find_face_boxes(frames.read(part), frames.count, (frames.width, frames.height), pads, progress)
+    found = find_face_boxes(frames.read(part), frames.count, (frames.width, frames.height), pads, finder, progress)
     reasons = sorted({reason for reason in found if isinstance(reason, str)})
     if not any(isinstance(box, list) for box in found):
         seen, where = " or ".join(reasons), f"all {frames.count} frames" if frames.count > 1 else "the picture"
@@ -99,6 +100,7 @@ def import_wav2lip(
     around = parse_pads(pads) if pads is not None else WAV2LIP_PADS
     name = package_name(name, output, licence)
     claim(output, overwrite)
+    finder = FaceFinder() if not (livetalking or box or boxes) else None  # told at once where its models are missing
     with new_package(output) as part:
         inner_px = write_generator(source, part / "generator.onnx", say)
         if livetalking:
@@ -107,8 +109,8 @@ def import_wav2lip(
             frames = write_frames(video, part)
             for note in frames.notes:
                 say(f"video: {note}")
-            if boxes is None and same is None:
-                faces = _find(video, part, frames, around, say)
+            if finder is not None:
+                faces = _find(video, part, frames, around, finder, say)
             else:
                 found = read_box_file(boxes, frames.count) if boxes else [same] * frames.count
                 faces = check_boxes(found, frames.width, frames.height, str(boxes or f"--box {box}"), boxes or video)

@@ -66,11 +66,11 @@ def test_a_turned_or_mirrored_video_stands_as_players_show_it(tmp_path: Path, ma
 
 def test_an_odd_size_is_made_even_and_said(tmp_path: Path) -> None:
     """Case 65: 641x361 and less than two pixels."""
-    path = made(tmp_path / "odd.mkv", "testsrc=641x361:r=5:d=0.2", "-c:v", "ffv1")
+    path = made(tmp_path / "odd.mkv", "testsrc=641x361:r=5:d=1", "-c:v", "ffv1")
     frames, _ = shown(path, tmp_path / "out")
     assert (frames.width, frames.height) == (640, 360)
     assert frames.notes == ("scaled from 641x361 to the even 640x360",)
-    wide = made(tmp_path / "wide.mkv", "testsrc=8191x16:r=5:d=0.2", "-c:v", "ffv1")
+    wide = made(tmp_path / "wide.mkv", "testsrc=8191x16:r=5:d=0.6", "-c:v", "ffv1")
     frames, _ = shown(wide, tmp_path / "wide")
     assert (frames.width, frames.height) == (8190, 16)
     dot = made(tmp_path / "dot.mkv", "color=red:4x4:r=5:d=1,format=gbrp,crop=1:1", "-c:v", "ffv1")

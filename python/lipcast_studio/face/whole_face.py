@@ -49,7 +49,7 @@ def face_boxes(track: Track, pads: Pads) -> list[list[int] | str]:
     return [[int(v) for v in boxes[i]] if shown[i] else REASONS[int(status[i])] for i in range(len(status))]
 
 
-def find_face_boxes(frames: Iterable[Picture], count: int, size: tuple[int, int], pads: Pads,
-                    progress: Callable[[int], None] = lambda _: None) -> list[list[int] | str]:  # fmt: skip
+def find_face_boxes(frames: Iterable[Picture], count: int, size: tuple[int, int], pads: Pads, finder: FaceFinder,
+                    progress: Callable[[int], None]) -> list[list[int] | str]:  # fmt: skip
     """face_boxes of `count` pictures of that width and height. progress is told how many were looked at."""
-    return face_boxes(follow(frames, count, *size, FaceFinder(), progress), pads)
+    return face_boxes(follow(frames, count, *size, finder, progress), pads)
