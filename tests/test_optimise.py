@@ -368,6 +368,51 @@ def test_the_report_says_what_drew(folder: Path, sound: Path) -> None:
     kept = cache(folder, *SPLIT, "--idle", "model")
     assert kept["misses"] >= kept["frames"] == 25
     assert kept["mb"] == pytest.approx(25 * 344_000 * 2 / 2**20)
+    boxes = json.loads((folder / "boxes.json").read_text())["boxes"]
+    needed = sum(box is not None for box in boxes) * 344_000 * 2 / 2**20
+    assert kept["needed_mb"] == kept["budget_mb"] == pytest.approx(needed)
+    fixed = cache(folder, *SPLIT, "--idle", "model", "--feature-cache-mb", 3)
+    assert (fixed["budget_mb"], fixed["needed_mb"]) == (3, kept["needed_mb"])
+    assert fixed["mb"] <= 3
+    assert "image features have 3 MB" in str(_warnings(folder, sound))
+
+
+def _warnings(folder: Path, sound: Path) -> list[str]:
+    flags = ("--json", *SPLIT, "--feature-cache-mb", 3)
+    run = lab.lipcast(
+        "render", sound, "-a", folder, "-o", "-", *flags, keep_stdout=False
+    )
+    return json.loads(run.stderr)["warnings"]
+
+
+def test_a_budget_is_auto_or_a_number(folder: Path, sound: Path) -> None:
+    for wrong in ("much", "-1", "1.5"):
+        run = lab.lipcast("bench", "-a", folder, "--feature-cache-mb", wrong, ok=False)
+        assert run.code == 2
+        assert "--feature-cache-mb" in run.stderr
+
+
+def test_a_damaged_network_that_does_not_draw_refuses_nobody_but_is_found(
+    folder: Path, sound: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    copy = tmp_path / "demo"
+    shutil.copytree(folder, copy, ignore=shutil.ignore_patterns("truth"))
+    data = bytearray((copy / AUDIO_FILE).read_bytes())
+    data[len(data) // 2] ^= 1
+    (copy / AUDIO_FILE).write_bytes(data)
+    whole = _drawn(copy, sound, "--variant", "full")
+    assert whole == _drawn(DEMO, sound)
+    wrong = f"{AUDIO_FILE}: sha256 = "
+    for command in (
+        ("render", sound, "-a", copy, "-o", "-", *SPLIT),
+        ("inspect", copy),
+    ):
+        run = lab.lipcast(*command, keep_stdout=False, ok=False)
+        assert run.code == 3, command
+        assert wrong in run.stderr
+        assert run.stderr.count("\n") == 1
+    assert main(["verify", str(copy)]) == 3
+    assert wrong in capsys.readouterr().err
 
 
 def test_the_engine_refuses_parts_of_another_network(

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "lipcast/avatar/package_path.h"
 #include "lipcast/avatar/sha256.h"
 
@@ -72,6 +74,7 @@ Result<std::shared_ptr<const Avatar>> Avatar::Load(const std::filesystem::path& 
   std::shared_ptr<Avatar> avatar(new Avatar);
   avatar->path_ = path;
   avatar->verify_hashes_ = options.verify_hashes;
+  avatar->networks_when_read_ = options.networks_when_read;
   LC_RETURN_IF_ERROR(avatar->Named(avatar->Fill(codecs, options)));
   return std::shared_ptr<const Avatar>(std::move(avatar));
 }
@@ -114,7 +117,10 @@ Status Avatar::CheckFiles() const {
     }
   }
   if (!verify_hashes_) return Status();
+  const std::vector<std::string> later =
+      networks_when_read_ ? manifest_.Networks() : std::vector<std::string>();
   for (const auto& [name, entry] : manifest_.files) {
+    if (std::ranges::find(later, name) != later.end()) continue;
     LC_ASSIGN_OR_RETURN(const std::string sha256, files_->Sha256(name));
     LC_RETURN_IF_ERROR(CheckHash(name, sha256));
   }

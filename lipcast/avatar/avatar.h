@@ -21,6 +21,9 @@ namespace lipcast::avatar {
 struct LoadOptions {
   int64_t frame_budget_bytes = int64_t{512} << 20;  ///< decoded and compressed frames together
   bool verify_hashes = true;  ///< false: sizes are still checked, contents are not
+  /// Networks are checked when ModelBytes reads them, each once: one that never draws costs
+  /// nothing, and may be damaged.
+  bool networks_when_read = false;
   int max_decoders = 4;  ///< of the video; each play head that is far from the others takes one
 };
 
@@ -80,7 +83,7 @@ class Avatar {
   Status Named(const Status& status) const;
 
   std::filesystem::path path_;
-  bool verify_hashes_ = true;
+  bool verify_hashes_ = true, networks_when_read_ = false;
   std::shared_ptr<const PackageFiles> files_;
   Manifest manifest_;
   Boxes boxes_;

@@ -160,6 +160,17 @@ TEST_F(AvatarTest, EveryListedFileMustBeThereWithItsSizeAndHash) {
   EXPECT_TRUE(Load(folder(), {.verify_hashes = false}).ok());
 }
 
+TEST_F(AvatarTest, ANetworkMayBeCheckedWhenItIsRead) {
+  WritePackage(folder());
+  WriteFile(folder() / "generator.onnx", "the generator's weightz");
+  const auto avatar = Load(folder(), {.networks_when_read = true});
+  ASSERT_TRUE(avatar.ok()) << avatar.status().ToString();
+  EXPECT_THAT((*avatar)->ModelBytes("generator.onnx").status().message(),
+              StartsWith(Quoted() + "generator.onnx: sha256 = "));
+  WriteFile(folder() / "boxes.json", ReadFile(folder() / "boxes.json") + " ");
+  EXPECT_THAT(Refusal({.networks_when_read = true}), StartsWith("boxes.json: bytes = "));
+}
+
 TEST_F(AvatarTest, AModelThatChangedAfterTheLoadIsFoundOut) {
   WritePackage(folder());
   const auto avatar = Loaded(folder());

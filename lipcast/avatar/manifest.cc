@@ -224,6 +224,15 @@ std::optional<GeneratorVariant> ParseVariant(std::string_view name) {
 
 Rational ModelRate(AudioKind kind) { return {kind == AudioKind::kWenet ? 20 : 25, 1}; }
 
+std::vector<std::string> Manifest::Networks() const {
+  std::vector<std::string> names = {generator.model};
+  if (!audio.model.empty()) names.push_back(audio.model);
+  if (generator.split) names.insert(names.end(), {generator.split->image, generator.split->audio});
+  if (generator.int8) names.push_back(generator.int8->model);
+  if (generator.int8 && generator.int8->image) names.push_back(*generator.int8->image);
+  return names;
+}
+
 Status Manifest::Validate() const {
   LC_RETURN_IF_ERROR(generator.mouth.Validate());
   if (idle.first < 0 || idle.count < 1 || idle.first > frame_count - idle.count) {

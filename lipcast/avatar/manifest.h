@@ -6,6 +6,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "lipcast/avatar/boxes.h"
 #include "lipcast/avatar/frame_order.h"
@@ -121,6 +122,8 @@ struct Manifest {
 
   /// Name in the package of image `frame`, for FramesKind::kImages.
   std::string ImageName(int64_t frame) const { return frames.pattern.Name(frames.first + frame); }
+  /// The files of every network that is named, those that do not draw too.
+  std::vector<std::string> Networks() const;
 
   /// What no single field shows: the mouth, idle range, rates and family against each other, and
   /// that every file referred to is listed. ParseManifest has called it.

@@ -157,6 +157,7 @@ int RunBench(const BenchArgs& args) {
 
   pipeline::EngineOptions engine_options;
   engine_options.workers = args.threads;
+  engine_options.avatar.networks_when_read = true;
   engine_options.features = *features;
   engine_options.variant = args.features.Variant();
   engine_options.inference.provider = *provider;

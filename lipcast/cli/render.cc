@@ -178,6 +178,7 @@ int Render::Run() {
 
   pipeline::EngineOptions engine_options;
   engine_options.workers = args_.threads;
+  engine_options.avatar.networks_when_read = true;
   engine_options.avatar.frame_budget_bytes = int64_t{args_.frame_memory_mb} << 20;
   engine_options.features = *features;
   engine_options.variant = args_.features.Variant();
@@ -250,6 +251,9 @@ int Render::Run() {
   }
   if (options->tap != nullptr) {
     if (Status written = (*dump)->Finish(); !written.ok()) return Fail(kExitOutput, written);
+  }
+  if (std::string note = FeatureCacheNote(*avatar_->generator); !note.empty()) {
+    result_.warnings.push_back(std::move(note));
   }
   if (const auto used = avatar_->generator->provider(); used != *provider) {
     result_.warnings.push_back(

@@ -45,7 +45,9 @@ constexpr struct {
     {"--preload", "avatars.preload", "Avatars loaded at the start (default demo)"},
     {"--workers", "engine.workers", "Worker threads; 0: one a core"},
     {"--feature-cache-mb", "avatars.feature_cache_mb",
-     "Memory of each optimised avatar for what its network keeps of its frames; 0: none"},
+     "Memory of each optimised avatar for what its network keeps of its frames; 0: none; auto: "
+     "what "
+     "all need, up to half of the free memory"},
     {"--variant", "avatars.variant",
      "Which of an avatar's networks draws: auto, full, split or int8"},
     {"--provider", "engine.provider", "What runs the networks: cpu or cuda"},
@@ -192,11 +194,13 @@ int Serve(const ServeArgs& args) {
   if (!backend.ok()) return Fail(kExitUnavailable, backend.status());
   pipeline::EngineOptions options;
   options.workers = config->workers;
+  options.avatar.networks_when_read = true;
   options.avatar.frame_budget_bytes = config->frame_memory_mb << 20;
-  options.features.budget_bytes = config->feature_cache_mb << 20;
   const auto precision = generator::ParseFeaturePrecision(config->feature_precision);
   if (!precision.ok()) return Fail(kExitUsage, precision.status());
   options.features.precision = *precision;
+  // model_memory_mb counts features too: an automatic budget leaves half of it to the rest.
+  generator::SetBudget(config->feature_cache_mb, config->model_memory_mb << 19, &options.features);
   options.variant = avatar::ParseVariant(config->variant);
   const auto provider = inference::ParseProvider(config->provider);
   if (!provider.ok()) return Fail(kExitUsage, provider.status());

@@ -31,6 +31,21 @@ int64_t FrameFeatures::size_bytes() const {
   return static_cast<int64_t>(full_.size() * sizeof(float) + half_.size() * sizeof(uint16_t));
 }
 
+FeatureCache::FeatureCache(const FeatureCacheOptions& options, int64_t frame_bytes)
+    : options_(options) {
+  stats_.needed_bytes = options.frames * frame_bytes;
+  if (options_.memory) {
+    const int64_t needed = stats_.needed_bytes > 0 ? stats_.needed_bytes : INT64_MAX;
+    options_.memory->Join(this, needed);
+  } else {
+    stats_.budget_bytes = options.budget_bytes;
+  }
+}
+
+FeatureCache::~FeatureCache() {
+  if (options_.memory) options_.memory->Leave(this);
+}
+
 std::shared_ptr<const FrameFeatures> FeatureCache::Get(int64_t frame) {
   const std::scoped_lock lock(mu_);
   const auto found = entries_.find(frame);
@@ -51,8 +66,8 @@ std::shared_ptr<const FrameFeatures> FeatureCache::Put(int64_t frame,
   if (const auto found = entries_.find(frame); found != entries_.end()) {
     return found->second.features;
   }
-  if (bytes > options_.budget_bytes) return features;
-  DropUntil(options_.budget_bytes - bytes);
+  if (bytes > stats_.budget_bytes) return features;
+  DropUntil(stats_.budget_bytes - bytes);
   const bool fresh = ++puts_ % kFreshEvery == 0;
   const auto place =
       first_to_stay_.insert(fresh ? first_to_stay_.begin() : first_to_stay_.end(), frame);
@@ -60,6 +75,12 @@ std::shared_ptr<const FrameFeatures> FeatureCache::Put(int64_t frame,
   stats_.bytes_held += bytes;
   ++stats_.frames;
   return features;
+}
+
+void FeatureCache::SetBudget(int64_t bytes) {
+  const std::scoped_lock lock(mu_);
+  stats_.budget_bytes = bytes;
+  DropUntil(bytes);
 }
 
 FeatureCache::Stats FeatureCache::stats() const {

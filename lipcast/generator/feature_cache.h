@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "lipcast/base/status.h"
+#include "lipcast/generator/feature_memory.h"
 
 namespace lipcast::generator {
 
@@ -22,6 +23,11 @@ Result<FeaturePrecision> ParseFeaturePrecision(const std::string& name);  ///< "
 struct FeatureCacheOptions {
   int64_t budget_bytes = int64_t{512} << 20;  ///< of each avatar; 0: nothing is kept
   FeaturePrecision precision = FeaturePrecision::kHalf;
+  /// Where set, the budget is what it gives, up to what the avatar needs; budget_bytes is not used.
+  std::shared_ptr<FeatureMemory> memory = nullptr;
+  int64_t frames = 0;  ///< of the avatar that are ever drawn; 0: unknown, needs all it may have
+
+  bool keeps() const { return memory ? memory->bytes() > 0 : budget_bytes > 0; }
 };
 
 /// What the picture part of a network gave for one avatar frame. Immutable.
@@ -50,15 +56,24 @@ class FeatureCache {
   struct Stats {
     int64_t bytes_held = 0, frames = 0;
     int64_t hits = 0, misses = 0, evictions = 0;
+    int64_t budget_bytes = 0;
+    int64_t needed_bytes = 0;  ///< to keep every frame; 0: unknown
   };
   static constexpr int64_t kFreshEvery = 32;
 
-  explicit FeatureCache(const FeatureCacheOptions& options) : options_(options) {}
+  /// `frame_bytes`: of one frame's features, where that is known.
+  explicit FeatureCache(const FeatureCacheOptions& options, int64_t frame_bytes = 0);
+  ~FeatureCache();
+  FeatureCache(const FeatureCache&) = delete;
+  FeatureCache& operator=(const FeatureCache&) = delete;
 
   /// Null on a miss.
   std::shared_ptr<const FrameFeatures> Get(int64_t frame);
   /// What to draw with, kept or not: where two come with the same frame, both get the first one's.
   std::shared_ptr<const FrameFeatures> Put(int64_t frame, std::span<const float> values);
+
+  /// What is above it goes at once.
+  void SetBudget(int64_t bytes);
 
   Stats stats() const;
 

@@ -33,6 +33,14 @@ std::vector<std::string> FamilyNames() {
   return names;
 }
 
+Result<std::shared_ptr<const inference::Session>> GeneratorFiles::Network(
+    const std::string& name, const inference::Backend& backend,
+    const inference::SessionOptions& options) const {
+  if (!read) return backend.Load({}, name, options);
+  LC_ASSIGN_OR_RETURN(const avatar::SharedBytes bytes, read(name));
+  return backend.Load(*bytes, name, options);
+}
+
 Result<std::shared_ptr<const Generator>> LoadGenerator(const GeneratorFiles& files,
                                                        const inference::Backend& backend,
                                                        const inference::SessionOptions& options,

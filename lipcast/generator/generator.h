@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -9,6 +10,7 @@
 
 #include "lipcast/avatar/manifest.h"
 #include "lipcast/avatar/mouth_layout.h"
+#include "lipcast/avatar/package_files.h"
 #include "lipcast/base/rational.h"
 #include "lipcast/base/status.h"
 #include "lipcast/generator/feature_cache.h"
@@ -82,33 +84,36 @@ class Generator {
   virtual std::optional<FeatureCache::Stats> feature_stats() const = 0;
 };
 
-/// One network file of an avatar, by name for error texts.
-struct ModelFile {
-  std::string name;
-  std::span<const uint8_t> bytes;
-};
-
-/// The generator in two parts: see SplitNetwork.
+/// The generator in two parts: see SplitNetwork. File names.
 struct SplitFiles {
-  ModelFile image, audio;
+  std::string image, audio;
 };
 
-/// Its twin in 8 bits: of the whole, or of the audio part that goes with `image`.
+/// Its twin in 8 bits: of the whole, or of the audio part that goes with `image`. File names.
 struct Int8Files {
-  ModelFile model;
-  std::optional<ModelFile> image;
+  std::string model;
+  std::optional<std::string> image;
 };
 
-/// What a family is built from; filled from the avatar's manifest.
+/// What a family is built from; filled from the avatar's manifest. Only the files that draw are
+/// read, each when its turn comes: a twin that is not wanted costs no time.
 struct GeneratorFiles {
   std::string family;      ///< "synctalk"
   std::string audio_kind;  ///< "ave"
   avatar::MouthLayout layout;
-  ModelFile audio_encoder;  ///< empty for "mel"
-  ModelFile generator;
-  std::optional<SplitFiles> split;  ///< read by variant kSplit alone
-  std::optional<Int8Files> int8;    ///< by kInt8 alone
+  std::string audio_encoder;  ///< a file's name; empty for "mel"
+  std::string generator;
+  std::optional<SplitFiles> split;
+  std::optional<Int8Files> int8;
   avatar::GeneratorVariant variant = avatar::GeneratorVariant::kFull;  ///< one that is there
+  /// A file's checked bytes, by its name; none: empty ones, for a backend that knows its networks
+  /// by their names.
+  std::function<Result<avatar::SharedBytes>(const std::string&)> read = nullptr;
+
+  /// A network of these files.
+  Result<std::shared_ptr<const inference::Session>> Network(
+      const std::string& name, const inference::Backend& backend,
+      const inference::SessionOptions& options) const;
 };
 
 /// Loads the networks, checks their shapes against the family and the layout, and runs each once.

@@ -57,31 +57,31 @@ Result<std::unique_ptr<const MouthNetwork>> MouthNetwork::Load(
   LC_RETURN_IF_ERROR(files.layout.Validate());
   std::unique_ptr<MouthNetwork> network(new MouthNetwork(files.layout.inner_px));
   const auto parts = PartsOf(files);
-  if (parts && features.budget_bytes > 0) {
-    LC_RETURN_IF_ERROR(network->LoadSplit(*parts, sounds, backend, options, features));
+  if (parts && features.keeps()) {
+    LC_RETURN_IF_ERROR(network->LoadSplit(files, *parts, sounds, backend, options, features));
   }
   if (network->split_) {
     network->variant_ = files.variant;
     return std::unique_ptr<const MouthNetwork>(std::move(network));
   }
   const bool twin = files.variant == Variant::kInt8 && files.int8 && !files.int8->image;
-  LC_RETURN_IF_ERROR(
-      network->LoadWhole(twin ? files.int8->model : files.generator, sounds, backend, options));
+  LC_RETURN_IF_ERROR(network->LoadWhole(files, twin ? files.int8->model : files.generator, sounds,
+                                        backend, options));
   if (twin && network->provider() == Provider::kCpu) {
     network->variant_ = Variant::kInt8;
   } else if (twin) {  // a device is asked for the whole
-    LC_RETURN_IF_ERROR(network->LoadWhole(files.generator, sounds, backend, options));
+    LC_RETURN_IF_ERROR(network->LoadWhole(files, files.generator, sounds, backend, options));
   }
   return std::unique_ptr<const MouthNetwork>(std::move(network));
 }
 
-Status MouthNetwork::LoadSplit(const SplitFiles& files, const std::vector<Dims>& sounds,
-                               const inference::Backend& backend,
+Status MouthNetwork::LoadSplit(const GeneratorFiles& files, const SplitFiles& parts,
+                               const std::vector<Dims>& sounds, const inference::Backend& backend,
                                const inference::SessionOptions& options,
                                const FeatureCacheOptions& features) {
-  LC_ASSIGN_OR_RETURN(auto image, backend.Load(files.image.bytes, files.image.name, options));
+  LC_ASSIGN_OR_RETURN(auto image, files.Network(parts.image, backend, options));
   if (image->provider() != Provider::kCpu) return {};
-  LC_ASSIGN_OR_RETURN(auto audio, backend.Load(files.audio.bytes, files.audio.name, options));
+  LC_ASSIGN_OR_RETURN(auto audio, files.Network(parts.audio, backend, options));
   sound_ = SoundOf(*audio, sounds);
   const Dims picture = Square(6, side_), mouth = Square(3, side_);
   LC_ASSIGN_OR_RETURN(split_, SplitNetwork::Create(std::move(image), std::move(audio),
@@ -89,10 +89,10 @@ Status MouthNetwork::LoadSplit(const SplitFiles& files, const std::vector<Dims>&
   return {};
 }
 
-Status MouthNetwork::LoadWhole(const ModelFile& file, const std::vector<Dims>& sounds,
-                               const inference::Backend& backend,
+Status MouthNetwork::LoadWhole(const GeneratorFiles& files, const std::string& name,
+                               const std::vector<Dims>& sounds, const inference::Backend& backend,
                                const inference::SessionOptions& options) {
-  LC_ASSIGN_OR_RETURN(whole_, backend.Load(file.bytes, file.name, options));
+  LC_ASSIGN_OR_RETURN(whole_, files.Network(name, backend, options));
   sound_ = SoundOf(*whole_, sounds);
   const Dims picture = Square(6, side_), mouth = Square(3, side_);
   const auto picture_input = FindItem(whole_->inputs(), picture);

@@ -44,11 +44,12 @@ class MouthNetwork {
 
  private:
   explicit MouthNetwork(int64_t side) : side_(side) {}
-  Status LoadSplit(const SplitFiles& files, const std::vector<Dims>& sounds,
-                   const inference::Backend& backend, const inference::SessionOptions& options,
-                   const FeatureCacheOptions& features);
-  Status LoadWhole(const ModelFile& file, const std::vector<Dims>& sounds,
-                   const inference::Backend& backend, const inference::SessionOptions& options);
+  Status LoadSplit(const GeneratorFiles& files, const SplitFiles& parts,
+                   const std::vector<Dims>& sounds, const inference::Backend& backend,
+                   const inference::SessionOptions& options, const FeatureCacheOptions& features);
+  Status LoadWhole(const GeneratorFiles& files, const std::string& name,
+                   const std::vector<Dims>& sounds, const inference::Backend& backend,
+                   const inference::SessionOptions& options);
 
   const int64_t side_;  ///< of the picture, pixels
   Dims sound_;

@@ -38,7 +38,7 @@ SplitNetwork::SplitNetwork(std::shared_ptr<const Session> image,
       audio_(std::move(audio)),
       cut_floats_(std::move(cut_floats)),
       frame_floats_(frame_floats),
-      cache_(options),
+      cache_(options, FeatureBytes(static_cast<int64_t>(frame_floats), options.precision)),
       scratch_(frame_floats * sizeof(float)) {}
 
 Result<std::unique_ptr<const SplitNetwork>> SplitNetwork::Create(
@@ -67,7 +67,7 @@ Result<std::unique_ptr<const SplitNetwork>> SplitNetwork::Create(
                                                          options, std::move(cut_floats),
                                                          static_cast<size_t>(frame_floats)));
   LC_RETURN_IF_ERROR(network->Match(shapes));
-  if (options.budget_bytes < FeatureBytes(frame_floats, options.precision)) {
+  if (network->stats().budget_bytes < FeatureBytes(frame_floats, options.precision)) {
     return std::unique_ptr<const SplitNetwork>();
   }
   return std::unique_ptr<const SplitNetwork>(std::move(network));

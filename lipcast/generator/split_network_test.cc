@@ -91,10 +91,10 @@ struct Parts {
     files.audio_kind = "ave";
     files.layout.inner_px = kSide;
     files.layout.mask = {1, 1, 15, 14};
-    files.audio_encoder.name = "encoder.onnx";
-    files.generator.name = "generator.onnx";
+    files.audio_encoder = "encoder.onnx";
+    files.generator = "generator.onnx";
     if (split) {
-      files.split = {{"image.onnx", {}}, {"audio.onnx", {}}};
+      files.split = {"image.onnx", "audio.onnx"};
       files.variant = avatar::GeneratorVariant::kSplit;
     }
     inference::SessionOptions options;

@@ -37,8 +37,7 @@ Result<std::shared_ptr<const Generator>> LoadSynctalk(const GeneratorFiles& file
                   "audio.kind = '" + files.audio_kind + "': family synctalk wants ave");
   }
   LC_RETURN_IF_ERROR(files.layout.Validate());
-  LC_ASSIGN_OR_RETURN(auto encoder,
-                      backend.Load(files.audio_encoder.bytes, files.audio_encoder.name, options));
+  LC_ASSIGN_OR_RETURN(auto encoder, files.Network(files.audio_encoder, backend, options));
   LC_RETURN_IF_ERROR(CheckEncoder(*encoder));
   LC_ASSIGN_OR_RETURN(auto network,
                       MouthNetwork::Load(files, {kSound}, backend, options, features));

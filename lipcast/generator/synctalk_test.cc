@@ -30,8 +30,8 @@ GeneratorFiles Files(const avatar::MouthLayout& layout = {}) {
   files.family = "synctalk";
   files.audio_kind = "ave";
   files.layout = layout;
-  files.audio_encoder.name = "audio_encoder.onnx";
-  files.generator.name = "generator.onnx";
+  files.audio_encoder = "audio_encoder.onnx";
+  files.generator = "generator.onnx";
   return files;
 }
 

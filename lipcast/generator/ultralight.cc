@@ -74,8 +74,7 @@ Result<std::shared_ptr<const Generator>> LoadUltralight(const GeneratorFiles& fi
     return Status(Code::kInvalidArgument, "audio.kind = '" + files.audio_kind +
                                               "': family ultralight wants hubert or wenet");
   }
-  LC_ASSIGN_OR_RETURN(auto encoder,
-                      backend.Load(files.audio_encoder.bytes, files.audio_encoder.name, options));
+  LC_ASSIGN_OR_RETURN(auto encoder, files.Network(files.audio_encoder, backend, options));
   LC_ASSIGN_OR_RETURN(AudioContext context, ContextOf(*encoder, *kind));
   LC_ASSIGN_OR_RETURN(auto network,
                       MouthNetwork::Load(files, kind->sounds, backend, options, features));

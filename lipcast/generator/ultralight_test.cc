@@ -19,8 +19,8 @@ GeneratorFiles Files(const std::string& kind) {
   files.family = "ultralight";
   files.audio_kind = kind;
   files.layout.kernel = avatar::ResizeKernel::kLinear;
-  files.audio_encoder.name = "audio_encoder.onnx";
-  files.generator.name = "generator.onnx";
+  files.audio_encoder = "audio_encoder.onnx";
+  files.generator = "generator.onnx";
   return files;
 }
 

@@ -29,7 +29,7 @@ GeneratorFiles Files(int side = 96) {
   files.family = "wav2lip";
   files.audio_kind = "mel";
   files.layout = Layout(side);
-  files.generator.name = "generator.onnx";
+  files.generator = "generator.onnx";
   return files;
 }
 

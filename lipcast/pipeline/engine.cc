@@ -66,47 +66,35 @@ Result<std::shared_ptr<const LoadedAvatar>> LoadedAvatar::Load(
   LC_ASSIGN_OR_RETURN(auto avatar, avatar::Avatar::Load(path, codecs, load_options));
   const avatar::Manifest& manifest = avatar->manifest();
   const std::string where = "avatar '" + manifest.name + "'";
-  avatar::SharedBytes encoder;  // outlives the loading, as all of them
-  if (!manifest.audio.model.empty()) {
-    LC_ASSIGN_OR_RETURN(encoder, avatar->ModelBytes(manifest.audio.model));
-  }
-  LC_ASSIGN_OR_RETURN(const auto network, avatar->ModelBytes(manifest.generator.model));
-  generator::GeneratorFiles files{std::string(avatar::Name(manifest.generator.family)),
-                                  std::string(avatar::Name(manifest.audio.kind)),
-                                  manifest.generator.mouth,
-                                  {},
-                                  {manifest.generator.model, *network},
-                                  {},
-                                  {},
-                                  variant.value_or(manifest.generator.variant)};
-  if (!manifest.generator.Has(files.variant)) {
+  const avatar::GeneratorSpec& spec = manifest.generator;
+  generator::GeneratorFiles files;
+  files.family = avatar::Name(spec.family);
+  files.audio_kind = avatar::Name(manifest.audio.kind);
+  files.layout = spec.mouth;
+  files.audio_encoder = manifest.audio.model;
+  files.generator = spec.model;
+  if (spec.split) files.split = {spec.split->image, spec.split->audio};
+  if (spec.int8) files.int8 = {spec.int8->model, spec.int8->image};
+  files.variant = variant.value_or(spec.variant);
+  if (!spec.Has(files.variant)) {
     const std::string name(avatar::Name(files.variant));
     return Status(Code::kInvalidArgument, where + ": variant " + name + ": want generator." + name +
                                               " in avatar.json (lipcast avatar optimise makes it)");
   }
-  if (encoder) files.audio_encoder = {manifest.audio.model, *encoder};
-  avatar::SharedBytes image_part, audio_part, int8, int8_image;  // outlive the loading
-  const auto& split = manifest.generator.split;
-  if (split && files.variant == avatar::GeneratorVariant::kSplit) {
-    LC_ASSIGN_OR_RETURN(image_part, avatar->ModelBytes(split->image));
-    LC_ASSIGN_OR_RETURN(audio_part, avatar->ModelBytes(split->audio));
-    files.split = {{split->image, *image_part}, {split->audio, *audio_part}};
-  }
-  const auto& twin = manifest.generator.int8;
-  if (twin && files.variant == avatar::GeneratorVariant::kInt8) {
-    LC_ASSIGN_OR_RETURN(int8, avatar->ModelBytes(twin->model));
-    files.int8 = {{twin->model, *int8}, {}};
-    if (twin->image) {
-      LC_ASSIGN_OR_RETURN(int8_image, avatar->ModelBytes(*twin->image));
-      files.int8->image = {*twin->image, *int8_image};
-    }
-  }
-  auto generator = generator::LoadGenerator(files, backend, options, features);
+  Status unread;  // it names the package itself
+  files.read = [&](const std::string& name) {
+    auto bytes = avatar->ModelBytes(name);
+    unread = bytes.status();
+    return bytes;
+  };
+  auto own_features = features;
+  for (int64_t i = 0; i < manifest.frame_count; ++i) own_features.frames += avatar->box(i) ? 1 : 0;
+  auto generator = generator::LoadGenerator(files, backend, options, own_features);
+  if (!unread.ok()) return unread;
   if (!generator.ok()) return generator.status().Prefixed(where);
   const auto mask =
       avatar->mask_image() ? std::optional(avatar->mask_image()->view()) : std::nullopt;
-  auto compositor =
-      imaging::MouthCompositor::Create(manifest.generator.mouth, mask ? &*mask : nullptr);
+  auto compositor = imaging::MouthCompositor::Create(spec.mouth, mask ? &*mask : nullptr);
   if (!compositor.ok()) return compositor.status().Prefixed(where);
   return std::shared_ptr<const LoadedAvatar>(std::make_shared<LoadedAvatar>(LoadedAvatar{
       std::move(avatar), *std::move(generator), *std::move(compositor), backend.description(),

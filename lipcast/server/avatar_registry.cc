@@ -12,6 +12,7 @@
 #include "lipcast/avatar/find_avatar.h"
 #include "lipcast/avatar/package_path.h"
 #include "lipcast/base/executor.h"
+#include "lipcast/server/avatar_memory.h"
 #include "lipcast/server/refusal.h"
 
 namespace lipcast::server {
@@ -20,40 +21,6 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr size_t kMaxNameBytes = 251;  // a file name has 255, ".zip" takes four
-
-int64_t ModelBytes(const pipeline::LoadedAvatar& loaded) {
-  const avatar::Manifest& manifest = loaded.avatar->manifest();
-  const avatar::GeneratorSpec& generator = manifest.generator;
-  const bool int8 = loaded.generator->variant() == avatar::GeneratorVariant::kInt8;
-  std::vector<std::string> names{manifest.audio.model};
-  if (loaded.generator->feature_stats()) {  // in two parts: the whole is not loaded
-    names.push_back(int8 ? *generator.int8->image : generator.split->image);
-    names.push_back(int8 ? generator.int8->model : generator.split->audio);
-  } else {
-    names.push_back(int8 ? generator.int8->model : generator.model);
-  }
-  int64_t bytes = 0;
-  for (const std::string& name : names) {
-    if (const auto found = manifest.files.find(name); found != manifest.files.end()) {
-      bytes += found->second.bytes;
-    }
-  }
-  return bytes;
-}
-
-/// What is kept of the pictures for the networks: face boxes, and what the image part gave.
-int64_t FeatureBytes(const pipeline::LoadedAvatar& loaded) {
-  const auto kept = loaded.generator->feature_stats();
-  return loaded.faces->stats().bytes_held + (kept ? kept->bytes_held : 0);
-}
-
-int64_t FrameBytes(const pipeline::LoadedAvatar& loaded) {
-  return loaded.avatar->frame_stats().bytes_held + FeatureBytes(loaded);
-}
-
-int64_t HeldBytes(const pipeline::LoadedAvatar& loaded) {
-  return ModelBytes(loaded) + FrameBytes(loaded);
-}
 
 int64_t UnixSeconds() {
   return std::chrono::duration_cast<std::chrono::seconds>(
@@ -211,6 +178,7 @@ Result<AvatarRegistry::SharedVersion> AvatarRegistry::RunLoad(const std::string&
   Status status = loaded.status();
   Dropped dropped;
   int count = 0;
+  const FeatureUse features = loaded.ok() ? FeatureUseOf(**loaded) : FeatureUse();
   {
     std::lock_guard lock(mu_);
     Item& item = items_[name];
@@ -242,8 +210,14 @@ Result<AvatarRegistry::SharedVersion> AvatarRegistry::RunLoad(const std::string&
   }
   metrics_.Count("avatar_loads_total", 1);
   metrics_.Observe("avatar_load_seconds", std::chrono::duration<double>(took).count());
+  const auto ms = std::chrono::duration_cast<std::chrono::milliseconds>(took).count();
+  std::vector<LogField> fields = {{"avatar", name}, {"ms", std::to_string(ms)}};
+  if (features.needed_bytes > 0) {
+    fields.push_back({"features_mb", std::to_string(features.budget_bytes >> 20)});
+    fields.push_back({"features_needed_mb", std::to_string(features.needed_bytes >> 20)});
+  }
   log_.Log(LogLevel::kInfo, purpose == Purpose::kReplace ? "avatar_replaced" : "avatar_loaded",
-           {{"avatar", name}, {"ms", std::to_string(took / std::chrono::milliseconds(1))}});
+           fields);
   const auto& generator = *load->version->avatar->generator;
   if (const auto used = ProviderName(generator.provider()); used != options_.provider) {
     log_.Log(LogLevel::kWarning, "avatar_provider",
@@ -473,20 +447,32 @@ int AvatarRegistry::loaded() const {
   return LoadedLocked();
 }
 
+template <typename Add>
+void AvatarRegistry::ForEachVersion(const Add& add) const {
+  std::lock_guard lock(mu_);
+  for (const auto& [name, item] : items_) {
+    if (item.current) add(*item.current->avatar);
+    for (const SharedVersion& version : item.replaced) add(*version->avatar);
+  }
+}
+
+FeatureUse AvatarRegistry::features() const {
+  FeatureUse use;
+  ForEachVersion([&](const pipeline::LoadedAvatar& avatar) { use += FeatureUseOf(avatar); });
+  return use;
+}
+
 void AvatarRegistry::Sample() const {
   int64_t models = 0, frames = 0, features = 0;
-  const auto add = [&](const pipeline::LoadedAvatar& avatar) {
+  ForEachVersion([&](const pipeline::LoadedAvatar& avatar) {
     models += ModelBytes(avatar);
     frames += avatar.avatar->frame_stats().bytes_held;
     features += FeatureBytes(avatar);
-  };
-  {
-    std::lock_guard lock(mu_);
-    for (const auto& [name, item] : items_) {
-      if (item.current) add(*item.current->avatar);
-      for (const SharedVersion& version : item.replaced) add(*version->avatar);
-    }
-  }
+  });
+  const FeatureUse use = this->features();
+  metrics_.Gauge("feature_cache_bytes{of=\"budget\"}", static_cast<double>(use.budget_bytes));
+  metrics_.Gauge("feature_cache_bytes{of=\"held\"}", static_cast<double>(use.held_bytes));
+  metrics_.Gauge("feature_cache_bytes{of=\"needed\"}", static_cast<double>(use.needed_bytes));
   metrics_.Gauge("cache_bytes{cache=\"models\"}", static_cast<double>(models));
   metrics_.Gauge("cache_bytes{cache=\"frames\"}", static_cast<double>(frames));
   metrics_.Gauge("cache_bytes{cache=\"features\"}", static_cast<double>(features));

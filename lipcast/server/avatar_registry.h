@@ -14,6 +14,7 @@
 #include "lipcast/base/metrics.h"
 #include "lipcast/base/status.h"
 #include "lipcast/pipeline/loaded_avatar.h"
+#include "lipcast/server/avatar_memory.h"
 #include "lipcast/server/manifest_cache.h"
 
 namespace lipcast::server {
@@ -135,7 +136,8 @@ class AvatarRegistry {
   void EvictIdle();
   int loaded() const;
   bool IsLoaded(const std::string& name) const;
-  void Sample() const;  ///< sets the gauges of memory by cache
+  FeatureUse features() const;  ///< of every avatar in memory
+  void Sample() const;          ///< sets the gauges of memory by cache
 
  private:
   /// A load under way.
@@ -185,6 +187,8 @@ class AvatarRegistry {
   void GiveBack(const std::string& name, SharedVersion version, const SessionUse& use);
   AvatarEntry EntryOf(const std::string& name, const Item& item) const;
   int LoadedLocked() const;
+  template <typename Add>
+  void ForEachVersion(const Add& add) const;  // takes mu_
 
   const RegistryOptions options_;
   const Loader loader_;

@@ -91,6 +91,11 @@ v1::GetInfoResponse InfoOf(SpeechHost& host, const ServerFacts& facts) {
   *info.mutable_uptime() = google::protobuf::util::TimeUtil::SecondsToDuration(
       std::chrono::duration_cast<std::chrono::seconds>(host.parts().clock->Now() - facts.started)
           .count());
+  const FeatureUse use = host.parts().avatars->features();
+  v1::FeatureMemory& features = *info.mutable_features();
+  features.set_held_bytes(use.held_bytes);
+  features.set_budget_bytes(use.budget_bytes);
+  features.set_needed_bytes(use.needed_bytes);
   v1::Capacity& capacity = *info.mutable_capacity();
   capacity.set_sessions(report.sessions);
   capacity.set_session_limit(report.max_sessions);

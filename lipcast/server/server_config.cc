@@ -43,20 +43,41 @@ ConfigKey WordKey(const std::string& name, std::string help, const std::string& 
   return key;
 }
 
+std::optional<int64_t> NumberIn(const std::string& text, int64_t low, int64_t high) {
+  int64_t value = 0;
+  const char* const last = text.data() + text.size();
+  const auto [end, error] = std::from_chars(text.data(), last, value);
+  if (error != std::errc() || end != last || value < low || value > high) return std::nullopt;
+  return value;
+}
+
 template <typename Number>
 ConfigKey NumberKey(const std::string& name, Number ServerConfig::*field, int64_t low, int64_t high,
                     std::string help) {
   ConfigKey key = WordKey(
       name, std::move(help), fmt::format("a whole number, {}..{}", low, high),
       [=](ServerConfig& config, const std::string& text) {
-        int64_t value = 0;
-        const char* const last = text.data() + text.size();
-        const auto [end, error] = std::from_chars(text.data(), last, value);
-        if (error != std::errc() || end != last || value < low || value > high) return false;
-        config.*field = static_cast<Number>(value);
-        return true;
+        const auto value = NumberIn(text, low, high);
+        if (value) config.*field = static_cast<Number>(*value);
+        return value.has_value();
       },
       [=](const ServerConfig& config) { return std::to_string(config.*field); });
+  key.range = {low, high};
+  return key;
+}
+
+/// A number, or none: the program's own choice.
+ConfigKey AutoNumberKey(const std::string& name, std::optional<int64_t> ServerConfig::*field,
+                        int64_t low, int64_t high, std::string help) {
+  ConfigKey key = WordKey(
+      name, std::move(help), fmt::format("auto, or a whole number, {}..{}", low, high),
+      [=](ServerConfig& config, const std::string& text) {
+        config.*field = NumberIn(text, low, high);
+        return text == "auto" || config.*field;
+      },
+      [=](const ServerConfig& config) {
+        return config.*field ? std::to_string(*(config.*field)) : "auto";
+      });
   key.range = {low, high};
   return key;
 }
@@ -174,8 +195,10 @@ std::vector<ConfigKey> MakeKeys() {
               "decode an avatar's frames when it is loaded, as far as frame_memory_mb goes"),
       NumberKey("avatars.frame_memory_mb", &C::frame_memory_mb, 16, 1 << 20,
                 "decoded frames of one avatar"),
-      NumberKey("avatars.feature_cache_mb", &C::feature_cache_mb, 0, 1 << 20,
-                "what an optimised avatar's network keeps of its frames; 0: nothing"),
+      AutoNumberKey(
+          "avatars.feature_cache_mb", &C::feature_cache_mb, 0, 1 << 20,
+          "what an optimised avatar's network keeps of its frames; 0: nothing; auto: what "
+          "all need, up to half of the free memory and of model_memory_mb"),
       ChoiceKey("avatars.feature_precision", &C::feature_precision, {"half", "full"},
                 "of what is kept; full draws to the bit what the whole network draws"),
       ChoiceKey("avatars.variant", &C::variant, {"auto", "full", "split", "int8"},

@@ -48,8 +48,9 @@ struct ServerConfig {
   std::vector<std::string> avatar_roots;  ///< folders of avatars; empty: where `render` looks too
   std::vector<std::string> preload{"demo"};
   bool preload_frames = false;
-  int64_t frame_memory_mb = 512;   ///< decoded frames, for each avatar
-  int64_t feature_cache_mb = 512;  ///< image features, for each optimised avatar
+  int64_t frame_memory_mb = 512;  ///< decoded frames, for each avatar
+  /// Image features, for each optimised avatar; none: automatic, shared by all.
+  std::optional<int64_t> feature_cache_mb;
   std::string feature_precision = "half";
   std::string variant = "auto";    ///< which network draws; auto: each avatar's own choice
   int64_t model_memory_mb = 4096;  ///< of all loaded avatars; the least used go first

@@ -76,6 +76,17 @@ ServerConfig AllChanged(const std::string& text) {
   return config;
 }
 
+TEST(ConfigKeys, TheFeatureCacheIsAutomaticOrANumber) {
+  ServerConfig config;
+  EXPECT_EQ(config.feature_cache_mb, std::nullopt);
+  ASSERT_TRUE(SetConfigKey("avatars.feature_cache_mb", "0", &config).ok());
+  EXPECT_EQ(config.feature_cache_mb, 0);
+  ASSERT_TRUE(SetConfigKey("avatars.feature_cache_mb", "auto", &config).ok());
+  EXPECT_EQ(config.feature_cache_mb, std::nullopt);
+  EXPECT_EQ(Set("avatars.feature_cache_mb", "much").message(),
+            "avatars.feature_cache_mb = 'much': want auto, or a whole number, 0..1048576");
+}
+
 TEST_F(ConfigFile, AnUnknownKeyIsRefusedWithItsLineAndASuggestion) {
   EXPECT_EQ(Error("log:\n  level: info\nlisten:\n  grpc_prt: 1\n"),
             "line 4: listen.grpc_prt: no such key, did you mean listen.grpc_port?");
