@@ -5,7 +5,7 @@ import contextlib
 import pytest
 
 from tests.browser import Page, chromium
-from tests.served import serving, wait_until
+from tests.served import SPEECH, serving, wait_until
 from tests.test_page import FIGURES, HINT, NOTICE, READY, SPEAKING, opened, spoken, tab
 from tests.test_page_proxy import free_port
 
@@ -65,6 +65,13 @@ def test_without_webcodecs_a_movie_is_played_with_its_sound(browser, served):
         assert page.run("avatar.player.video.volume") == 0.5
         assert page.wait("window.end && !window.end.interrupted", 30)
         assert page.wait(f"!{SPEAKING}", 30)
+        # It is told that the mouth moves also where nobody sees it.
+        page.run("document.body.style.paddingTop = '5000px'; scrollTo(0, 0)")
+        page.choose("#file", SPEECH)
+        assert page.wait(SPEAKING), page.run(HINT)
+        page.run("avatar.stop()")
+        assert page.wait(f"!{SPEAKING}")
+        page.run("document.body.style.paddingTop = ''")
         # The microphone has a sound context of its own.
         page.click("#microphone")
         assert page.wait(SPEAKING), page.run(HINT)

@@ -57,10 +57,9 @@ def facts(path):
     return video, sound, float(out["format"]["duration"])
 
 
-@pytest.mark.parametrize("kind", ["h264", "jpeg"])
+@pytest.mark.parametrize("kind", ["webcodecs", "mse", "jpeg"])
 def test_what_is_shown_is_recorded_and_downloaded(browser, served, downloads, kind):
-    script = "delete globalThis.VideoDecoder;" if kind == "jpeg" else ""
-    with opened(browser, served, script=script) as page:
+    with opened(browser, served, path=f"/?pictures={kind}") as page:
         assert page.run("avatar.pictures") == kind
         keeps(page, downloads)
         assert page.run(LABEL) == "Record"

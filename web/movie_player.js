@@ -9,6 +9,7 @@ const STEADY_MS = 20000;
 const FAR_SECONDS = 1; // behind what is wished: there it jumps, else it plays a little faster
 const KEPT_SECONDS = 5; // of what was shown
 const BLIND_SECONDS = 10; // of movie without a picture on the screen: this browser cannot do it
+const UNTOLD_SECONDS = 0.3; // off the screen browsers tell of few pictures, or none
 const PROBE = 'video/mp4; codecs="avc1.640028, mp4a.40.2"';
 
 const Source = globalThis.MediaSource ?? globalThis.ManagedMediaSource; // the latter on an iPhone
@@ -150,7 +151,9 @@ export class MoviePlayer extends EventTarget {
     const wanted = index >= this.from;
     if (keyFrame && this.from === Infinity) this.from = index + 1; // whose piece has this picture
     this.waiting.push({ bytes: wanted ? picture : null, frame: { index, utterance, speaking, repeated } });
-    if (!document.hidden && !this.video.paused && ++this.unseen > BLIND_SECONDS * this.fps) {
+    const { paused, readyState } = this.video;
+    const blind = !this.shownAt && !paused && readyState < HTMLMediaElement.HAVE_CURRENT_DATA;
+    if (blind && ++this.unseen > BLIND_SECONDS * this.fps) {
       this.dispatchEvent(new CustomEvent("useless"));
     }
     this.append();
@@ -229,6 +232,7 @@ export class MoviePlayer extends EventTarget {
     const end = buffered.end(buffered.length - 1);
     const ahead = end - video.currentTime;
     this.figures.bufferMs = Math.max(0, ahead * 1000);
+    this.pass(video.currentTime - UNTOLD_SECONDS, false);
     if (video.currentTime < start || ahead > this.targetSeconds + FAR_SECONDS) {
       if (end - start < this.targetSeconds || video.seeking) return;
       this.jump(Math.max(start, end - this.targetSeconds));
@@ -282,15 +286,20 @@ export class MoviePlayer extends EventTarget {
     if (this.closed) return;
     const { video, figures } = this;
     video.requestVideoFrameCallback(this.seen);
-    this.breaks = this.unseen = 0;
+    this.breaks = 0;
     figures.shown = presentedFrames;
     figures.dropped = video.getVideoPlaybackQuality().droppedVideoFrames;
     figures.intervalMs = now - (this.shownAt ?? now);
     figures.skewMs = (video.currentTime - mediaTime) * 1000 + expectedDisplayTime - now;
     this.shownAt = now;
-    const later = this.frames.findIndex(({ time }) => time > mediaTime + 0.5 / this.fps);
+    this.pass(mediaTime + 0.5 / this.fps, true);
+  }
+
+  /** What was appended up to that time is over. */
+  pass(time, drawn) {
+    const later = this.frames.findIndex((frame) => frame.time > time);
     const frame = this.frames.splice(0, later < 0 ? this.frames.length : later).at(-1);
-    if (frame) this.dispatchEvent(new CustomEvent("picture", { detail: { frame, drawn: true } }));
+    if (frame) this.dispatchEvent(new CustomEvent("picture", { detail: { frame, drawn } }));
   }
 
   close() {
