@@ -8,6 +8,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import onnx
 import onnxruntime
 import pytest
 import torch
@@ -15,6 +16,9 @@ import torch
 from lipcast_studio.demo import measure, mouth, package, speech, train_audio, train_image
 from lipcast_studio.demo.visemes import TARGETS, mouth_track
 from lipcast_studio.training import agreement, mel
+from lipcast_studio.training.image_stage import SIZES
+from lipcast_studio.training.nets import AudioBranch, AudioEncoder, Generator, ImageNet
+from lipcast_studio.training.networks import export_networks
 
 AVATAR = Path(__file__).resolve().parents[3] / "avatars" / "demo"
 TRUTH = sorted((AVATAR / "truth").glob("*.json"))
@@ -168,3 +172,21 @@ def test_the_demos_speech_and_pictures_go_through_the_studios_training(tmp_path:
     assert encoder(torch.zeros(1, 1, 80, 16)).shape == (1, 512)
     assert train_audio.train(tmp_path, steps=1, log=said.append)  # both are done: nothing is trained again
     assert sum("step 1 of 1" in line for line in said) == 2
+
+
+def test_the_shipped_networks_are_the_ones_that_create_trains(tmp_path: Path) -> None:
+    """As many nodes of each kind and weights of each shape as the studio's own classes export."""
+    torch.manual_seed(1)
+    encoder, branch = AudioEncoder().eval(), AudioBranch().eval()
+    generator = Generator(branch, ImageNet(SIZES["s"].widths), (1.0,) * 7).eval()
+    for network in (encoder, generator):  # weights that are equal would be stored once
+        for values in network.parameters():
+            values.data.normal_(0, 0.05)
+    pictures, rows = np.zeros((2, 6, 160, 160), np.float32), np.zeros((2, 16, 512), np.float32)
+    export_networks(encoder, generator, np.zeros((2, 1, 80, 16), np.float32), pictures, rows, tmp_path)
+    for name in ("audio_encoder.onnx", "generator.onnx"):
+        made, shipped = (onnx.load(str(folder / name)).graph for folder in (tmp_path, AVATAR))
+        for parts in (lambda graph: [node.op_type for node in graph.node],
+                      lambda graph: [list(one.dims) for one in graph.initializer],
+                      lambda graph: [one.name for one in (*graph.input, *graph.output)]):  # fmt: skip
+            assert sorted(parts(shipped)) == sorted(parts(made)), name
