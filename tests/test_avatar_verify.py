@@ -15,7 +15,12 @@ import numpy as np
 import onnx
 import pytest
 from lipcast_studio.__main__ import main
+from lipcast_studio.demo import measure
+from lipcast_studio.onnx_file import session
+from lipcast_studio.optimise.own_feeds import own_feeds
+from lipcast_studio.optimise.package import Package
 from lipcast_studio.package_files import file_entry
+from lipcast_studio.training.picture import of_output
 from onnx import helper, numpy_helper
 
 DEMO = lab.ROOT / "avatars/demo"
@@ -102,6 +107,23 @@ def brighter(model: onnx.ModelProto) -> None:
     model.graph.node.append(helper.make_node("Add", ["t_output", step], [output]))
 
 
+def agape(model: onnx.ModelProto) -> None:
+    """Hears, beside the sound, the moment of the demo sentence at which it opens its mouth most."""
+    feeds = own_feeds(Package(DEMO), None)
+    run = session(DEMO / "generator.onnx")
+    names = [value.name for value in run.get_inputs()]
+    drawn = [
+        run.run(
+            None, dict(zip(names, (feeds.pictures[:1], context[None]), strict=True))
+        )
+        for context in feeds.contexts
+    ]
+    openings = [measure.opening_area(of_output(one[0][0])) for one in drawn]
+    widest = feeds.contexts[int(np.argmax(openings))][None]
+    wide = constant(model, "t_wide", widest, np.float32)
+    before_audio(model, helper.make_node("Max", ["audio", wide], ["heard"]))
+
+
 def test_the_demo_passes_and_its_report_is_one_page(tmp_path: Path) -> None:
     out = tmp_path / "отчёт"
     code, report, _ = verify(twin(tmp_path / "demo"), "-o", out)
@@ -141,16 +163,29 @@ def test_without_truth_the_loudness_is_followed(tmp_path: Path) -> None:
     assert report["compared_with"] == "loudness"
 
 
+@pytest.mark.parametrize("compared_with", ["truth", "loudness"])
 @pytest.mark.parametrize(
     ("change", "fails"),
-    [(late, "offset"), (deaf, "mouth follows"), (brighter, "seam")],
+    [
+        (late, "offset"),
+        (deaf, "mouth follows"),
+        (brighter, "seam"),
+        (agape, "silence closed"),
+    ],
 )
 def test_a_broken_avatar_fails_by_the_measure_that_is_made_for_it(
-    change: Callable[[onnx.ModelProto], None], fails: str, tmp_path: Path
+    change: Callable[[onnx.ModelProto], None],
+    fails: str,
+    compared_with: str,
+    tmp_path: Path,
 ) -> None:
-    code, report, _ = verify(twin(tmp_path / "demo", change))
+    folder = twin(tmp_path / "demo", change)
+    sound = folder / f"truth/{CLIP}.wav"
+    flags = ("--audio", sound) if compared_with == "loudness" else ()
+    code, report, _ = verify(folder, *flags)
+    assert report["compared_with"] == compared_with
     assert code == 1 and not report["passed"]
-    assert fails in failed(report)
+    assert fails in failed(report), report["measures"]
     if change is late:
         (found,) = [m for m in report["measures"] if m["name"] == "offset"]
         assert found["found"] == 5
