@@ -183,7 +183,8 @@ struct Decoded {
   size_t pictures = 0, samples = 0;
 };
 
-/// What ffmpeg finds in the movie that a client of the stream has; a complaint of it fails the test.
+/// What ffmpeg finds in the movie that a client of the stream has; a complaint of it fails the
+/// test.
 Decoded DecodedMovie(const TestClient& client) {
   const auto head = client.stream_->codec_config();
   std::vector<uint8_t> all(head.begin(), head.end());

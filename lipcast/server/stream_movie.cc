@@ -11,8 +11,7 @@ std::string TextOf(const std::vector<uint8_t>& bytes) { return {bytes.begin(), b
 
 }  // namespace
 
-Result<std::unique_ptr<StreamMovie>> StreamMovie::Create(
-    const media::H264StreamOptions& options) {
+Result<std::unique_ptr<StreamMovie>> StreamMovie::Create(const media::H264StreamOptions& options) {
   LC_ASSIGN_OR_RETURN(auto mp4, media::FragmentedMp4::Create(options));
   return std::unique_ptr<StreamMovie>(new StreamMovie(std::move(mp4), options.audio.has_value()));
 }
