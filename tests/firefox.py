@@ -136,7 +136,7 @@ class Link:
 def program(name):
     found = shutil.which(name)
     if not found:
-        pytest.fail(f"{name}: not found; tools/setup test installs it")
+        pytest.fail(f"{name}: not found; tools/setup firefox installs it")
     return found
 
 

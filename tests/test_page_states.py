@@ -151,6 +151,7 @@ def test_ready_and_its_figures_from_a_phone_to_4k(browser, served):
         page.run(
             "for (const one of document.querySelectorAll('details')) one.open = true"
         )
+        assert page.wait("document.querySelectorAll('#facts dt').length > 5")
         for scheme in ("light", "dark"):
             for width in WIDTHS:
                 page.look(width, 2160 if width > 2000 else 860, scheme)

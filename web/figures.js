@@ -44,8 +44,8 @@ export class Figures {
     const ms = (value) => (value === undefined ? "not yet" : `${value.toFixed(0)} ms`);
     const rows = {
       "From opening to the first picture": ms(figures.firstPictureMs),
-      "From the sound it needs to the first of an utterance": ms(figures.speakMs),
-      "From Stop to the mouth closing, and still": `${ms(figures.stopMs)}, ${ms(figures.stillMs)}`,
+      "From the sound to its first picture": ms(figures.speakMs),
+      "From Stop to closing, to still": `${ms(figures.stopMs)}, ${ms(figures.stillMs)}`,
       "Pictures shown, dropped": `${figures.shown}, ${figures.dropped}`,
       "Sound ran dry": `${figures.dry} times`,
       ...this.notes().rows,
