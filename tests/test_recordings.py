@@ -260,6 +260,29 @@ def test_annex_b_loses_its_start_codes_and_no_other_byte(server, wire, tmp_path)
         expect_film_of(path, one.sent_as(track(path), done["frames"], with_lengths))
 
 
+def test_a_movie_that_is_streamed_is_recorded_to_the_byte_as_well(
+    server, wire, speech, tmp_path
+):
+    messages, _ = wire
+    with live(server, wire, format=messages.PICTURE_FORMAT_FMP4) as one:
+        recording = begin(server, one.session)
+        one.say(speech[:RATE])
+        one.until("finished")
+        done = stopped(server, recording)
+        path = fetched(server, done, tmp_path)
+        one.frames(5)  # a picture goes into the movie once the next one is there
+        with one.changed:
+            pieces = [one.events[0].opened.codec_config]
+            pieces += [e.frame.picture for e in one.events if e.HasField("frame")]
+        streamed = tmp_path / "streamed.mp4"
+        streamed.write_bytes(b"".join(pieces))
+    assert track(path) in track(streamed)
+    assert packets(path)[0][0] == 0
+    heard = decoded_sound(path)
+    assert len(heard) / RATE == pytest.approx(done["seconds"], abs=1024 / RATE + 1e-3)
+    assert np.abs(heard).max() > 0.05
+
+
 def test_jpeg_pictures_are_encoded_and_look_the_same(server, wire, speech, tmp_path):
     messages, _ = wire
     with live(server, wire, format=messages.PICTURE_FORMAT_JPEG) as one:
