@@ -108,7 +108,7 @@ def brighter(model: onnx.ModelProto) -> None:
 
 
 def agape(model: onnx.ModelProto) -> None:
-    """Hears, beside the sound, the moment of the demo sentence at which it opens its mouth most."""
+    """Hears, beside the sound, the moment of the demo sentence at which its mouth is darkest."""
     feeds = own_feeds(Package(DEMO), None)
     run = session(DEMO / "generator.onnx")
     names = [value.name for value in run.get_inputs()]
@@ -118,8 +118,10 @@ def agape(model: onnx.ModelProto) -> None:
         )
         for context in feeds.contexts
     ]
-    openings = [measure.opening_area(of_output(one[0][0])) for one in drawn]
-    widest = feeds.contexts[int(np.argmax(openings))][None]
+    mouths = [of_output(one[0][0])[measure.ROWS, measure.COLUMNS] for one in drawn]
+    skin = float(np.median([mouth[..., 1] for mouth in mouths]))
+    dark = [measure.dark_area(mouth, skin) for mouth in mouths]
+    widest = feeds.contexts[int(np.argmax(dark))][None]
     wide = constant(model, "t_wide", widest, np.float32)
     before_audio(model, helper.make_node("Max", ["audio", wide], ["heard"]))
 
@@ -208,6 +210,14 @@ def test_frames_are_compared_with_a_folder_of_references(tmp_path: Path) -> None
     (frames / "9.png").unlink()
     code, _, said = verify(folder, "--against", frames)
     assert code == 3 and "picture 9 is missing" in said.splitlines()[-1]
+
+
+def test_a_silent_sound_is_refused_and_not_the_avatars_fault(tmp_path: Path) -> None:
+    folder = twin(tmp_path / "demo")
+    sound = lab.write_wav(tmp_path / "quiet.wav", np.zeros(40_000, np.float32))
+    code, report, said = verify(folder, "--audio", sound)
+    assert (code, report) == (3, {})
+    assert "quiet.wav: silent, or of one loudness throughout" in said.splitlines()[-1]
 
 
 def test_an_avatar_that_does_not_load_says_so_in_one_line(tmp_path: Path) -> None:

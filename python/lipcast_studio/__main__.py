@@ -93,6 +93,9 @@ def _decibels(text: str) -> float:
     return value
 
 
+_NETWORKS = (".pth", ".pt", ".onnx")
+
+
 def _say(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
@@ -103,10 +106,10 @@ def _import(args: argparse.Namespace) -> None:
         from .import_wav2lip import import_wav2lip
 
         if args.video is None:
-            raise StudioError(
-                f"{args.source}: a network alone; want --video with the person (Wav2Lip), or its training folder as SOURCE",
-                EXIT_USAGE,
-            )
+            network = args.source.suffix.lower() in _NETWORKS
+            wanted = "a network alone; want --video with the person (Wav2Lip), or its training folder as SOURCE"
+            other = "want a training folder, or a Wav2Lip network with --video; lipcast avatar create takes a video"
+            raise StudioError(f"{args.source}: {wanted if network else other}", EXIT_USAGE)
         if args.checkpoint or args.audio_encoder:
             raise StudioError("--checkpoint and --audio-encoder go with a folder; Wav2Lip's network is SOURCE", EXIT_USAGE)
         where = {"box": args.box, "boxes": args.boxes, "pads": args.pads}

@@ -22,6 +22,7 @@ from . import seam, sounds
 
 LONGEST_S = 120
 _THUMB_PX, _MOST_THUMBS = 160, 300
+_LEAST_RANGE = 0.1  # of log-mel loudness, which is -4..4
 
 
 class Layout:
@@ -180,6 +181,8 @@ def speak(layout: Layout, clip: sounds.Clip, expected: int, silence: Silence, wo
             found.thumbs[step] = cv2.resize(face, (_THUMB_PX, _THUMB_PX), interpolation=cv2.INTER_AREA).astype(np.uint8)
     found.opening, found.dark, found.seam = _filled(opening), _filled(dark), _filled(seams)
     wanted = measure.loudness(np.load(mel), len(opening), layout.fps) if clip.area_px is None else clip.area_px
+    if clip.area_px is None and np.ptp(wanted) < _LEAST_RANGE:
+        raise StudioError(f"{clip.path}: silent, or of one loudness throughout: want speech, which a mouth can follow")
     found.wanted = wanted[: len(opening)]
     return found
 

@@ -61,7 +61,7 @@ def _silent_opening(silence: Silence, spoken: Sequence[Spoken], layout: Layout) 
     low, high = np.percentile(speech, [5, 95])
     if silence.source:
         low = min(low, np.percentile(dark(silence.source), 5))
-    quiet = float(np.mean(dark(silence.drawn)))
+    quiet = float(max(dark(silence.drawn)))
     return max(0.0, (quiet - low) / (high - low)) if high > low else 1.0
 
 
@@ -87,7 +87,7 @@ def measures(layout: Layout, silence: Silence, spoken: Sequence[Spoken]) -> list
         about = "the widest the network draws in silence, in pixels between the lips at 160 px"
         found.append(Measure("silence closed", widest, "px", about, at_most=measure.CLOSED_AREA_PX))
     else:
-        about = "dark between the lips in silence: 0 the least in speech and own frames, 1 the most in speech"
+        about = "darkest between the lips in silence: 0 the least in speech and own frames, 1 the most in speech"
         found.append(Measure("silence closed", _silent_opening(silence, spoken, layout), "", about, at_most=0.25))
     about = "frames of silence that users see redrawn: they are the avatar's own"
     found.append(Measure("silence redrawn", silence.shown_generated, "frames", about, at_most=0))
