@@ -392,6 +392,16 @@ def test_a_budget_is_auto_or_a_number(folder: Path, sound: Path) -> None:
         assert "--feature-cache-mb" in run.stderr
 
 
+def test_bench_does_not_count_its_warm_up(folder: Path) -> None:
+    run = lab.lipcast("bench", "-a", folder, "--frames", 9, "--warm-up", 4, "--json")
+    told = json.loads(run.stdout)
+    assert (told["frames"], told["warm_up_frames"]) == (9, 4)
+    assert told["fps"] > 5 / told["wall_s"]
+    run = lab.lipcast("bench", "-a", folder, "--frames", 9, "--warm-up", 9, ok=False)
+    assert run.code == 2
+    assert "--warm-up = 9: want less than --frames = 9" in run.stderr
+
+
 def test_a_damaged_network_that_does_not_draw_refuses_nobody_but_is_found(
     folder: Path, sound: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

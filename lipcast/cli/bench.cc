@@ -26,7 +26,7 @@ namespace {
 
 struct BenchArgs {
   std::string avatar = "demo", audio, encoder = "jpeg", provider = "cpu", idle = "model";
-  int64_t frames = 500;
+  int64_t frames = 500, warm_up = 0;
   int threads = 0, batch = 1, quality = 75;
   bool json = false;
   FeatureFlags features;
@@ -129,19 +129,27 @@ class FrameSink {
   std::unique_ptr<media::VideoSink> movie_;
 };
 
-Status DrainBench(pipeline::Session& session, FrameSink& sink, Progress& progress, int64_t frames) {
+/// `warm_s`: when the last frame of the warm-up was out.
+Status DrainBench(pipeline::Session& session, FrameSink& sink, Progress& progress,
+                  const BenchArgs& args, double* warm_s) {
   while (!Interrupted()) {
     LC_ASSIGN_OR_RETURN(const auto event, session.Next());
     if (!event) break;
     if (event->kind != pipeline::Event::Kind::kFrame) continue;
     LC_RETURN_IF_ERROR(sink.Write(event->frame, session.times()));
-    progress.Update(event->frame.index + 1, frames);
+    progress.Update(event->frame.index + 1, args.frames);
+    if (event->frame.index + 1 == args.warm_up) *warm_s = progress.seconds();
   }
   progress.Clear();
   return sink.Finish(session.times());
 }
 
 int RunBench(const BenchArgs& args) {
+  if (args.warm_up >= args.frames) {
+    return Fail(kExitUsage, Status(Code::kInvalidArgument,
+                                   fmt::format("--warm-up = {}: want less than --frames = {}",
+                                               args.warm_up, args.frames)));
+  }
   const auto provider = inference::ParseProvider(args.provider);
   if (!provider.ok()) return Fail(kExitUsage, provider.status());
   const auto features = args.features.Options();
@@ -182,7 +190,8 @@ int RunBench(const BenchArgs& args) {
     fed = FeedLoop(speech, args.frames, **session);
     if (!fed.ok()) (*session)->Cancel(fed);
   });
-  const Status status = DrainBench(**session, **sink, progress, args.frames);
+  double warm_s = 0;
+  const Status status = DrainBench(**session, **sink, progress, args, &warm_s);
   const double seconds = progress.seconds();
   (*session)->Cancel(Status(Code::kCancelled, "the bench ended"));
   feeder.join();
@@ -196,7 +205,7 @@ int RunBench(const BenchArgs& args) {
   const std::string used = inference::ProviderName((*avatar)->generator->provider());
   const std::string model = fmt::format("{} {}", avatar::Name(manifest.generator.family),
                                         manifest.generator.mouth.inner_px);
-  const double fps = static_cast<double>(frames) / seconds;
+  const double fps = static_cast<double>(frames - args.warm_up) / (seconds - warm_s);
   if (args.json) {
     const nlohmann::ordered_json json = {
         {"cpu", CpuName()},
@@ -211,6 +220,7 @@ int RunBench(const BenchArgs& args) {
         {"resolution", resolution},
         {"encoder", args.encoder},
         {"frames", frames},
+        {"warm_up_frames", args.warm_up},
         {"wall_s", seconds},
         {"fps", fps},
         {"peak_rss_mb", PeakRssMb()},
@@ -224,8 +234,11 @@ int RunBench(const BenchArgs& args) {
   fmt::print("avatar {} ({}, variant {}), {}, encoder {}\n", manifest.name, model,
              avatar::Name((*avatar)->generator->variant()), resolution, args.encoder);
   fmt::print("{}\n", FeatureCacheLine(*(*avatar)->generator));
-  fmt::print("{} frames in {:.2f} s = {:.1f} frames/s; peak memory {:.0f} MB\n{}", frames, seconds,
-             fps, PeakRssMb(), StageTable(times, frames));
+  const std::string warm =
+      args.warm_up > 0 ? fmt::format(" after {} to warm up", args.warm_up) : "";
+  fmt::print("{} frames in {:.2f} s{} = {:.1f} frames/s; peak memory {:.0f} MB\n{}",
+             frames - args.warm_up, seconds - warm_s, warm, fps, PeakRssMb(),
+             StageTable(times, frames));
   return kExitOk;
 }
 
@@ -241,6 +254,11 @@ void AddBench(CLI::App& app, int& exit_code) {
                       "Speech to repeat (default: the avatar's speech.wav, else the demo's)");
   command->add_option("--frames", args->frames, "How many frames")
       ->check(CLI::Range(int64_t{1}, int64_t{1} << 30))
+      ->capture_default_str();
+  command
+      ->add_option("--warm-up", args->warm_up,
+                   "So many first frames do not count for frames/s: an avatar's loop seen once")
+      ->check(CLI::Range(int64_t{0}, int64_t{1} << 30))
       ->capture_default_str();
   command->add_option("--encoder", args->encoder, "none, jpeg or h264")
       ->check(CLI::IsMember({"none", "jpeg", "h264"}))
