@@ -26,8 +26,8 @@ struct RegistryOptions {
   int64_t memory_bytes = int64_t{4} << 30;   ///< of all loaded avatars
   int max_loaded = 16;
   Eviction eviction = Eviction::kLeastRecentlyUsed;
-  Nanoseconds idle_timeout{0};  ///< unload after this long without a session; 0: never
-  bool preload_frames = false;  ///< a load decodes the frames too, as far as their budget goes
+  Nanoseconds idle_timeout{0};   ///< unload after this long without a session; 0: never
+  bool preload_frames = false;   ///< a load decodes the frames too, as far as their budget goes
   std::string provider = "cpu";  ///< asked for; a load that took another is a warning in the log
   /// An avatar was loaded, unloaded or thrown out, or a load of it failed: ask IsLoaded. From the
   /// thread that did it, without a lock.
