@@ -70,6 +70,24 @@ def test_the_avatar_is_alive_at_once_and_all_comes_from_the_server(browser, serv
         print(f"\nfirst picture {first['firstPictureMs']:.0f} ms after opening")
 
 
+def test_a_page_that_is_left_leaves_its_session_and_has_one_again_when_come_back_to(
+    browser, served
+):
+    """A browser keeps a page that is left, socket and all; the server would count its session for 10 s."""
+    with opened(browser, served) as page:
+        page.go("about:blank")
+        none = '"sessions":[]'
+        assert wait_until(
+            lambda: none
+            in served.page("/v1/sessions")[1].replace(" ", "").replace("\n", ""),
+            5,
+        ), served.page("/v1/sessions")[1]
+        page.run("history.back(), 0")
+        assert page.wait(f"globalThis.avatar && {READY}")
+        shown = page.run(f"{FIGURES}.shown")
+        assert page.wait(f"{FIGURES}.shown > {shown} + 10")
+
+
 def test_a_file_is_spoken_and_stop_ends_it(browser, served):
     with opened(browser, served) as page:
         spoken(page)

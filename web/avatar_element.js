@@ -16,16 +16,28 @@ export class LipcastAvatar extends HTMLElement {
     this.attachShadow({ mode: "open" });
     this.showOn(document.createElement("canvas"));
     this.speaking = false;
+    this.leave = () => {
+      this.closeMicrophone();
+      this.endSession();
+    };
+    this.comeBack = ({ persisted }) => {
+      if (persisted) this.reopen();
+    };
   }
 
   connectedCallback() {
     if (!this.style.display) this.style.display = "block";
     this.live = true;
+    // A browser may keep a page that is left as it is, and its socket open: nobody would read it.
+    addEventListener("pagehide", this.leave);
+    addEventListener("pageshow", this.comeBack);
     this.start();
   }
 
   disconnectedCallback() {
     this.live = false;
+    removeEventListener("pagehide", this.leave);
+    removeEventListener("pageshow", this.comeBack);
     this.closeMicrophone();
     this.closePlayer();
   }
