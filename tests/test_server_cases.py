@@ -68,6 +68,8 @@ def as_bgr(form, picture, config):
         return through_ffmpeg(
             picture, "-f", "rawvideo", "-pix_fmt", "yuv420p", "-s", size
         )
+    if form == "FMP4":
+        return through_ffmpeg(config + picture, "-f", "mp4")
     stream = annex_b(config, picture) if form == "H264_AVCC" else picture
     return through_ffmpeg(stream, "-f", "h264")
 
@@ -80,7 +82,7 @@ def test_a_colour_stays_itself_in_every_stream(colours, wire, name):
     sound = (lab.speech_like(0.2) * 32767).astype("<i2").tobytes()
     forms = [f.removeprefix("PICTURE_FORMAT_") for f in messages.PictureFormat.keys()]
     forms.remove("UNSPECIFIED")
-    assert len(forms) == 7
+    assert len(forms) == 8
     for form in forms:
         video = messages.VideoFormat(
             format=messages.PictureFormat.Value(f"PICTURE_FORMAT_{form}")
@@ -92,7 +94,12 @@ def test_a_colour_stays_itself_in_every_stream(colours, wire, name):
         (opened,) = (r.opened for r in found if r.WhichOneof("event") == "opened")
         frames = frames_of(found)
         assert len(frames) == 5
-        is_coloured(as_bgr(form, frames[0].picture, opened.codec_config), colour, form)
+        picture = frames[0].picture
+        if form == "FMP4":  # the whole movie, in pieces
+            picture = b"".join(
+                [f.picture for f in frames] + [r.movie_end for r in found]
+            )
+        is_coloured(as_bgr(form, picture, opened.codec_config), colour, form)
     code, _, still = fetch(colours, f"/v1/avatars/{name}/picture.jpg")
     assert code == 200
     shown = cv2.imdecode(np.frombuffer(still, np.uint8), cv2.IMREAD_COLOR)

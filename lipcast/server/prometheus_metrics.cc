@@ -35,7 +35,7 @@ constexpr KnownMetric kKnown[] = {
     {"cache_bytes", kGauge, "Memory held, by cache (models, frames, features)", "cache=models|frames|features"},
     {"clear_seconds", kHistogram, "From the request to clear until its answer"},
     {"escaped_exceptions_total", kCounter, "Exceptions caught at the root of a worker: a fault"},
-    {"feature_cache_bytes", kGauge, "Image features of optimised avatars: held, the budget, what all frames would need", "of=budget|held|needed"},
+    {"feature_cache_bytes", kGauge, "Image features of optimised avatars, by what is counted (held, the budget, what all frames would need)", "of=budget|held|needed"},
     {"first_frame_seconds", kHistogram, "From the first sound of an utterance to its first frame"},
     {"frame_seconds", kHistogram, "From a frame being due (live) or taken (file pace) until it can be sent"},
     {"frames_dropped_total", kCounter, "Frames sent without a picture, or not at all, by reason", "reason=cleared|ended|not_encoded|slow_encoder|slow_reader"},

@@ -72,8 +72,10 @@ ConfigKey AutoNumberKey(const std::string& name, std::optional<int64_t> ServerCo
   ConfigKey key = WordKey(
       name, std::move(help), fmt::format("auto, or a whole number, {}..{}", low, high),
       [=](ServerConfig& config, const std::string& text) {
-        config.*field = NumberIn(text, low, high);
-        return text == "auto" || config.*field;
+        const auto value = NumberIn(text, low, high);
+        if (!value && text != "auto") return false;
+        config.*field = value;
+        return true;
       },
       [=](const ServerConfig& config) {
         return config.*field ? std::to_string(*(config.*field)) : "auto";
