@@ -111,14 +111,9 @@ int BecomeProgram(const char* file, char* const* argv, int in, int out, pid_t se
   return errno;
 }
 
-/// In a process group of its own, so that it can be ended with all that it started, and with every
-/// signal as it is by default, whatever this process made of it. vfork: posix_spawn knows no way to
-/// tie a child to its parent's life. The tie is to the calling thread, which waits for the child.
-Result<pid_t> Spawn(const SayProgram& program, int in, int out) {
-  LC_ASSIGN_OR_RETURN(const std::string file, FileOf(program.argv[0]));
-  std::vector<char*> argv;
-  for (const std::string& word : program.argv) argv.push_back(const_cast<char*>(word.c_str()));
-  argv.push_back(nullptr);
+/// The child, or -1; then errno says why. It has no object that vfork could leave half changed, and
+/// stays a function of its own for that.
+[[gnu::noinline]] pid_t Start(const char* file, char* const* argv, int in, int out) {
   const pid_t server = ::getpid();
   volatile int failed = 0;  // written by the child
   sigset_t all, before;
@@ -126,7 +121,7 @@ Result<pid_t> Spawn(const SayProgram& program, int in, int out) {
   ::pthread_sigmask(SIG_SETMASK, &all, &before);  // no handler of ours runs in the child
   const pid_t child = ::vfork();
   if (child == 0) {
-    failed = BecomeProgram(file.c_str(), argv.data(), in, out, server);
+    failed = BecomeProgram(file, argv, in, out, server);
     ::_exit(127);
   }
   const int error = child < 0 ? errno : failed;
@@ -137,7 +132,20 @@ Result<pid_t> Spawn(const SayProgram& program, int in, int out) {
     }
   }
   errno = error;
-  return NotStarted(program.argv[0]);
+  return -1;
+}
+
+/// In a process group of its own, so that it can be ended with all that it started, and with every
+/// signal as it is by default, whatever this process made of it. vfork: posix_spawn knows no way to
+/// tie a child to its parent's life. The tie is to the calling thread, which waits for the child.
+Result<pid_t> Spawn(const SayProgram& program, int in, int out) {
+  LC_ASSIGN_OR_RETURN(const std::string file, FileOf(program.argv[0]));
+  std::vector<char*> argv;
+  for (const std::string& word : program.argv) argv.push_back(const_cast<char*>(word.c_str()));
+  argv.push_back(nullptr);
+  const pid_t child = Start(file.c_str(), argv.data(), in, out);
+  if (child < 0) return NotStarted(program.argv[0]);
+  return child;
 }
 
 Status Late(const SayProgram& program, const std::stop_token& stop) {
