@@ -26,6 +26,48 @@ OPTIONS = [
 ]
 
 
+def program(name, purpose):
+    found = shutil.which(name)
+    if not found:
+        pytest.fail(f"{name}: not found; tools/setup {purpose} installs it")
+    return found
+
+
+@contextlib.contextmanager
+def running(command, **options):
+    """A process without a voice; it is ended with the block."""
+    process = subprocess.Popen(
+        command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, **options
+    )
+    try:
+        yield process
+    finally:
+        process.terminate()
+        try:
+            process.wait(10)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def appears(process, is_there, limit_s=60):
+    """Polls until the process has made what is_there() looks for."""
+    until = time.monotonic() + limit_s
+    while not is_there():
+        assert process.poll() is None and time.monotonic() < until, process.args[0]
+        time.sleep(0.05)
+
+
+def wait_for(value_of, limit_s):
+    """Polls until value_of() is true; its value, else the last one."""
+    until = time.monotonic() + limit_s
+    while True:
+        value = value_of()
+        if value or time.monotonic() > until:
+            return value
+        time.sleep(0.05)
+
+
 class Page:
     """One tab. What its console and its network said is kept."""
 
@@ -89,12 +131,7 @@ class Page:
 
     def wait(self, script, limit_s=15):
         """Until the expression is true; its value, else the last one."""
-        until = time.monotonic() + limit_s
-        while True:
-            value = self.run(script)
-            if value or time.monotonic() > until:
-                return value
-            time.sleep(0.05)
+        return wait_for(lambda: self.run(script), limit_s)
 
     def click(self, selector):
         """A real one, with the mouse: a gesture."""
@@ -161,25 +198,10 @@ class Page:
 @contextlib.contextmanager
 def chromium(folder, *options):
     """The port of a browser of its own."""
-    binary = shutil.which("chromium")
-    if not binary:
-        pytest.fail("chromium: not found; tools/setup test installs it")
-    process = subprocess.Popen(
-        [binary, *OPTIONS, *options, f"--user-data-dir={folder}", "about:blank"],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    try:
-        file = folder / "DevToolsActivePort"
-        until = time.monotonic() + 30
-        while not (file.is_file() and file.read_text().count("\n")):
-            assert process.poll() is None and time.monotonic() < until, "no Chromium"
-            time.sleep(0.05)
+    command = [program("chromium", "test"), *OPTIONS, *options]
+    file = folder / "DevToolsActivePort"
+    with running([*command, f"--user-data-dir={folder}", "about:blank"]) as process:
+        appears(
+            process, lambda: file.is_file() and file.read_text().count("\n"), limit_s=30
+        )
         yield int(file.read_text().split()[0])
-    finally:
-        process.terminate()
-        try:
-            process.wait(10)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()

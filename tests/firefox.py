@@ -4,12 +4,10 @@ import base64
 import contextlib
 import json
 import os
-import shutil
-import subprocess
-import time
 
-import pytest
 from websockets.sync.client import connect
+
+from tests.browser import appears, program, running, wait_for
 
 PREFERENCES = {
     "app.normandy.enabled": False,
@@ -61,12 +59,7 @@ class FirefoxPage:
 
     def wait(self, script, limit_s=15):
         """Until the expression is true; its value, else the last one."""
-        until = time.monotonic() + limit_s
-        while True:
-            value = self.run(script)
-            if value or time.monotonic() > until:
-                return value
-            time.sleep(0.05)
+        return wait_for(lambda: self.run(script), limit_s)
 
     def node(self, selector):
         found = self.link.call(
@@ -133,43 +126,18 @@ class Link:
                 self.consoles.setdefault(context, []).append(entry["text"])
 
 
-def program(name):
-    found = shutil.which(name)
-    if not found:
-        pytest.fail(f"{name}: not found; tools/setup firefox installs it")
-    return found
-
-
-@contextlib.contextmanager
-def running(command, **options):
-    process = subprocess.Popen(
-        command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, **options
-    )
-    try:
-        yield process
-    finally:
-        process.terminate()
-        try:
-            process.wait(10)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-
-
-def appears(process, is_there):
-    until = time.monotonic() + 60
-    while not is_there():
-        assert process.poll() is None and time.monotonic() < until, process.args[0]
-        time.sleep(0.05)
-
-
 @contextlib.contextmanager
 def null_sink(folder):
     """A sound device that takes sound in its time and plays it nowhere: what PULSE_SERVER names it by.
     Without a device Firefox starts no sound at all."""
     folder.mkdir(parents=True, exist_ok=True)
     socket = folder / "sink"
-    command = [program("pulseaudio"), "-n", "--daemonize=no", "--exit-idle-time=-1"]
+    command = [
+        program("pulseaudio", "firefox"),
+        "-n",
+        "--daemonize=no",
+        "--exit-idle-time=-1",
+    ]
     command += [
         "--use-pid-file=no",
         "--disable-shm=yes",
@@ -194,7 +162,7 @@ def firefox(folder, sound):
         for key, value in PREFERENCES.items()
     ]
     (folder / "user.js").write_text("".join(lines))
-    command = [program("firefox-esr"), "--headless", "--no-remote"]
+    command = [program("firefox-esr", "firefox"), "--headless", "--no-remote"]
     command += ["--remote-debugging-port=0", "--profile", str(folder)]
     file = folder / "WebDriverBiDiServer.json"
     with running(command, env={**os.environ, "PULSE_SERVER": sound}) as process:

@@ -190,18 +190,24 @@ def marked(avatar):
         yield server
 
 
+def heard_page(port, url):
+    """A tab whose sound plays and whose pictures and sound the probe follows."""
+    page = Page(port)
+    page.call("Page.setBypassCSP", enabled=True)  # for the tap's worklet
+    page.call("Page.addScriptToEvaluateOnNewDocument", source=PROBE.read_text())
+    page.go(url)
+    assert page.wait(READY), page.run(NOTICE)
+    page.click("h1")
+    assert page.wait("avatar.audible")
+    page.run(f"pageProbe.start(avatar.player, {MOUTH_XY})")
+    return page
+
+
 def test_picture_and_sound_stay_within_one_frame(marked, tmp_path):
     sound = bursts_wav(tmp_path / "bursts.wav", SECONDS + 60)
     line = Line(marked.http_port)
     with chromium(tmp_path / "browser") as port:
-        page = Page(port)
-        page.call("Page.setBypassCSP", enabled=True)  # for the tap's worklet
-        page.call("Page.addScriptToEvaluateOnNewDocument", source=PROBE.read_text())
-        page.go(f"http://127.0.0.1:{line.port}/?avatar=sync")
-        assert page.wait(READY), page.run(NOTICE)
-        page.click("h1")
-        assert page.wait("avatar.audible")
-        page.run(f"pageProbe.start(avatar.player, {MOUTH_XY})")
+        page = heard_page(port, f"http://127.0.0.1:{line.port}/?avatar=sync")
         watch = Watch(page)
 
         page.choose("#file", sound)
@@ -269,14 +275,8 @@ def test_picture_and_sound_of_a_movie_stay_together(marked, tmp_path):
     """Their clock is the browser's own, and so is the part of a frame that it is off by."""
     sound = bursts_wav(tmp_path / "bursts.wav", SECONDS + 30)
     with chromium(tmp_path / "browser") as port:
-        page = Page(port)
-        page.call("Page.setBypassCSP", enabled=True)
-        page.call("Page.addScriptToEvaluateOnNewDocument", source=PROBE.read_text())
-        page.go(f"http://127.0.0.1:{marked.http_port}/?avatar=sync&pictures=mse")
-        assert page.wait(READY), page.run(NOTICE)
-        page.click("h1")
-        assert page.wait("avatar.audible")
-        page.run(f"pageProbe.start(avatar.player, {MOUTH_XY})")
+        url = f"http://127.0.0.1:{marked.http_port}/?avatar=sync&pictures=mse"
+        page = heard_page(port, url)
         watch = Watch(page)
         page.choose("#file", sound)
         skews = watch.judge("a movie", int(SECONDS * FPS / EVERY))

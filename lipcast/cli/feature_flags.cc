@@ -73,8 +73,7 @@ std::string FeatureCacheNote(const generator::Generator& generator) {
   if (!stats || stats->budget_bytes >= stats->needed_bytes) return "";
   return fmt::format(
       "image features have {:.0f} MB, the avatar's frames need {:.0f}: the others are computed "
-      "each "
-      "time (--feature-cache-mb)",
+      "each time (--feature-cache-mb)",
       Mb(stats->budget_bytes), Mb(stats->needed_bytes));
 }
 

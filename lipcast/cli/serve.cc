@@ -46,8 +46,7 @@ constexpr struct {
     {"--workers", "engine.workers", "Worker threads; 0: one a core"},
     {"--feature-cache-mb", "avatars.feature_cache_mb",
      "Memory of each optimised avatar for what its network keeps of its frames; 0: none; auto: "
-     "what "
-     "all need, up to half of the free memory"},
+     "what all need, up to half of the free memory"},
     {"--variant", "avatars.variant",
      "Which of an avatar's networks draws: auto, full, split or int8"},
     {"--provider", "engine.provider", "What runs the networks: cpu or cuda"},

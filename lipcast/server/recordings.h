@@ -63,8 +63,8 @@ struct RecordingsOptions {
 
 /// Live sessions as MP4 files, of the very frames that their clients get, from a key frame on.
 /// The session never waits: frames go through a bounded queue, and a full one ends the recording.
-/// What ends it in whatever way, the file is made of what was recorded by then. Files:  in a folder
-/// of their own, removed with their recording: by Remove, after `keep`, for a
+/// What ends it in whatever way, the file is made of what was recorded by then.
+/// Files:  in a folder of their own, removed with their recording: by Remove, after `keep`, for a
 ///         newer one where there are `ended` or the disk's share is full (the oldest first), and at
 ///         the end.
 /// Thread: any. Written by threads of their own, of low priority. It outlives the streams.

@@ -121,6 +121,16 @@ void ClearWhatWaits(const TestStand& stand, TestClient& client, int64_t frames) 
   while (client.accepted() == accepted) std::this_thread::yield();
 }
 
+/// Three seconds, cut off while frames of them wait, and another second to its end.
+void SpeakOverWhatWaits(const TestStand& stand, TestClient& client) {
+  client.stream_->Push(AudioOf(1, Speech(3 * kSecond)));
+  ClearWhatWaits(stand, client, 6);
+  ASSERT_TRUE(client.ReadTo(Kind::kCleared));
+  ASSERT_TRUE(client.Say(2, Speech(kSecond, 2)));
+  ASSERT_TRUE(client.Send(CloseNow()));
+  client.ReadToTheEnd();
+}
+
 TEST(SpeechStreamCodecs, AClearCountsAsPlayedOnlyWhatTheClientStillGets) {
   const Watchdog watchdog;
   for (const bool ended : {false, true}) {
@@ -156,12 +166,7 @@ TEST(SpeechStreamCodecs, AfterAClearH264GoesOnWithoutWhatTheClientNeverSaw) {
   const Watchdog watchdog;
   TestStand stand;
   TestClient client(stand.Open(FilePace(PictureCodec::kH264AnnexB)));
-  client.stream_->Push(AudioOf(1, Speech(3 * kSecond)));
-  ClearWhatWaits(stand, client, 6);
-  ASSERT_TRUE(client.ReadTo(Kind::kCleared));
-  ASSERT_TRUE(client.Say(2, Speech(kSecond, 2)));
-  ASSERT_TRUE(client.Send(CloseNow()));
-  client.ReadToTheEnd();
+  ASSERT_NO_FATAL_FAILURE(SpeakOverWhatWaits(stand, client));
   const auto frames = WithPictures(client);
   ASSERT_EQ(frames.size(), 1U + 25U);
   EXPECT_TRUE(frames[0].key_frame);
@@ -230,12 +235,7 @@ TEST(SpeechStreamCodecs, AMovieGoesOnAfterAClearWithoutWhatTheClientNeverSaw) {
   const Watchdog watchdog;
   TestStand stand;
   TestClient client(stand.Open(AsMovie(SoundOut::kPcm16)));
-  client.stream_->Push(AudioOf(1, Speech(3 * kSecond)));
-  ClearWhatWaits(stand, client, 6);
-  ASSERT_TRUE(client.ReadTo(Kind::kCleared));
-  ASSERT_TRUE(client.Say(2, Speech(kSecond, 2)));
-  ASSERT_TRUE(client.Send(CloseNow()));
-  client.ReadToTheEnd();
+  ASSERT_NO_FATAL_FAILURE(SpeakOverWhatWaits(stand, client));
   EXPECT_EQ(DecodedMovie(client).pictures, 1U + 25U);
 }
 

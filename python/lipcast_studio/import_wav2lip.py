@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import shutil
-import time
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 
 from .errors import EXIT_USAGE, StudioError
 from .face.landmarks import FaceFinder
+from .face.progress import faces_progress
 from .face.whole_face import WAV2LIP_PADS, Pads, find_face_boxes
 from .face_boxes import Boxes, check_boxes, parse_box, parse_pads, read_box_file
 from .livetalking_folder import is_livetalking, read_livetalking
@@ -21,8 +21,6 @@ from .synctalk_folder import copy_pictures
 from .video_frames import Frames, write_frames
 
 Say = Callable[[str], None]
-
-_SAY_EVERY_S = 15.0
 
 
 def write_generator(source: Path, target: Path, say: Say) -> int:
@@ -55,15 +53,7 @@ def _take_folder(folder: Path, part: Path) -> tuple[Frames, Boxes]:
 
 def _find(video: Path, part: Path, frames: Frames, pads: Pads, finder: FaceFinder, say: Say) -> Boxes:
     """Looks for the face in every frame; StudioError where that finds no box at all."""
-    began = said = time.monotonic()
-
-    def progress(done: int) -> None:
-        nonlocal said
-        now = time.monotonic()
-        if now - said >= _SAY_EVERY_S:
-            say(f"faces: frame {done} of {frames.count}; {(now - began) / done * (frames.count - done):.0f} s left")
-            said = now
-
+    progress = faces_progress(frames.count, say)
     found = find_face_boxes(frames.read(part), frames.count, (frames.width, frames.height), pads, finder, progress)
     reasons = sorted({reason for reason in found if isinstance(reason, str)})
     if not any(isinstance(box, list) for box in found):

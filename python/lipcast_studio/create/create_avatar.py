@@ -18,6 +18,7 @@ from ..errors import EXIT_UNAVAILABLE, StudioError
 from ..face.boxes import Box, box_track
 from ..face.landmarks import FaceFinder
 from ..face.mouth import LOSS_WEIGHTS, OPEN, Scale, measures, rest_of, scale_of
+from ..face.progress import faces_progress
 from ..face.track import Track, follow
 from ..find_torch import find_torch
 from ..new_package import claim, new_package, package_name
@@ -46,7 +47,6 @@ from .package import background_of, own_speech, write_figures, write_package  # 
 Floats = npt.NDArray[np.float32]
 
 _IMAGE_RATE, _AUDIO_RATE = 3e-3, 1.5e-3
-_SAY_EVERY_S = 15.0
 _LARGEST_GAIN, _AT_REST = 1.4, 0.15
 
 
@@ -83,16 +83,11 @@ def _faces(recording: Recording, work: Path, say: Say, interrupts: Interrupts) -
     path = work / "faces.npz"
     if path.exists():
         return Track.load(path)
-    began = said = time.monotonic()
+    tell = faces_progress(recording.frames, say)
 
     def progress(done: int) -> None:
-        nonlocal said
         interrupts.check(f"looking for faces at frame {done} of {recording.frames}")
-        now = time.monotonic()
-        if now - said >= _SAY_EVERY_S:
-            left = (now - began) / done * (recording.frames - done)
-            say(f"faces: frame {done} of {recording.frames}; {left:.0f} s left")
-            said = now
+        tell(done)
 
     frames = read_frames(recording.video, recording.width, recording.height)
     track = follow(frames, recording.frames, recording.width, recording.height, FaceFinder(), progress)
