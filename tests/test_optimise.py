@@ -6,6 +6,7 @@ import hashlib
 import json
 import shutil
 from collections.abc import Callable
+from itertools import islice
 from pathlib import Path
 
 import cv2
@@ -14,6 +15,7 @@ import numpy as np
 import onnx
 import pytest
 from lipcast_studio.__main__ import main
+from lipcast_studio.onnx_file import session
 from lipcast_studio.optimise import algebra, choose
 from lipcast_studio.optimise.optimise_package import (
     AUDIO_FILE,
@@ -26,8 +28,12 @@ from lipcast_studio.optimise.split import (
     session_of,
     split,
 )
+from lipcast_studio.training.mel import contexts, windows
+from lipcast_studio.training.picture import inner_picture, network_input
+from lipcast_studio.video.ffmpeg import read_frames
 from markers import models, synctalk
 from onnx import helper
+from scipy.io import wavfile
 
 DEMO = lab.ROOT / "avatars/demo"
 # Which variant an avatar names for itself is a matter of time measured, which no test may hang on.
@@ -346,6 +352,29 @@ def test_frames_in_half_are_within_two_levels(folder: Path, sound: Path) -> None
     assert difference.max() <= 2
     # Levels that the network copies stand right on a step: those are the ones that change.
     assert (difference > 0).mean() < 0.03
+
+
+def test_half_moves_what_the_demo_network_draws_by_a_tenth_of_a_level_at_most(
+    folder: Path,
+) -> None:
+    boxes = json.loads((DEMO / "boxes.json").read_text())["boxes"]
+    frames = islice(read_frames(DEMO / "frames.mp4", 1280, 720), 0, None, 10)
+    pictures = [
+        network_input(inner_picture(frame, box))
+        for frame, box in zip(frames, boxes[::10], strict=True)
+    ]
+    wave = wavfile.read(DEMO / "speech.wav")[1].astype(np.float32) / 32768
+    features = session(DEMO / "audio_encoder.onnx").run(None, {"mel": windows(wave)})[0]
+    sounds = contexts(features, 150).reshape(-1, 32, 16, 16)[::6]
+    image, audio = session(folder / IMAGE_FILE), session(folder / AUDIO_FILE)
+    names = [value.name for value in image.get_outputs()]
+    for picture, sound in zip(pictures, sounds, strict=True):
+        kept = dict(zip(names, image.run(None, {"input": picture[None]}), strict=True))
+        half = {k: v.astype(np.float16).astype(np.float32) for k, v in kept.items()}
+        drawn, moved = (
+            audio.run(None, {**part, "audio": sound[None]})[0] for part in (kept, half)
+        )
+        assert 0 < 255 * np.abs(drawn - moved).max() <= 0.1
 
 
 def test_the_report_says_what_drew(folder: Path, sound: Path) -> None:

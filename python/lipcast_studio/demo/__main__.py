@@ -13,7 +13,7 @@ from pathlib import Path
 import cv2
 import torch
 
-from . import evaluate, package, scene, speech, train_audio, train_image
+from . import evaluate, package, prompts, scene, speech, train_audio, train_image
 from .render import Renderer
 
 
@@ -24,8 +24,10 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--audio-steps", type=int, default=train_audio.STEPS)
     parser.add_argument("--image-steps", type=int, default=train_image.STEPS)
-    parser.add_argument("--stage", choices=["speech", "audio", "pairs", "image", "package", "report"],
-                        help="run this stage only (audio and image may run side by side)")  # fmt: skip
+    parser.add_argument("--stage", choices=["speech", "audio", "pairs", "image", "package", "report", "choose"],
+                        help="run this stage only (audio and image may run side by side); choose, which is no part of the "
+                             "whole, tells what each gain of pressed lips does to a human voice")  # fmt: skip
+    parser.add_argument("--prompts", type=Path, default=prompts.SHARE, help="where the prompts of choose are (%(default)s)")
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     cv2.setNumThreads(args.threads)
@@ -48,6 +50,8 @@ def main() -> None:
     if wanted("report"):
         found = evaluate.report(args.out, log)
         (args.work / "report.json").write_text(json.dumps(found, indent=2) + "\n")
+    if args.stage == "choose":
+        prompts.report(*package.load_models(args.work), args.prompts, log)
 
 
 if __name__ == "__main__":

@@ -22,15 +22,6 @@ from .export import export_models
 from .render import HEIGHT_PX, LOOP_FRAMES, WIDTH_PX, Renderer, crop_box, idle_pose
 from .speech import load
 
-GAINS = (
-    1.0,
-    1.0,
-    1.0,
-    1.25,
-    1.0,
-    1.0,
-    1.0,
-)  # of the mouth values; chosen on voices seen in training and pocketsphinx's card recordings
 _DEMO_SENTENCE = "sense_and_sensibility_01_austen_64kb-0870"
 
 
@@ -52,7 +43,7 @@ def load_models(work: Path) -> tuple[AudioEncoder, Generator]:
     if audio is None or drawing is None:
         raise SystemExit(f"{work}: audio.pt and image.pt must both be trained to their end")
     encoder, branch = audio_networks(audio)
-    return encoder, Generator(branch, image_network(drawing, SIZES["s"]), GAINS).eval()
+    return encoder, Generator(branch, image_network(drawing, SIZES["s"])).eval()
 
 
 def write_models(work: Path, folder: Path) -> None:

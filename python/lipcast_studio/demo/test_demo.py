@@ -13,8 +13,8 @@ import onnxruntime
 import pytest
 import torch
 
-from lipcast_studio.demo import measure, mouth, package, speech, train_audio, train_image
-from lipcast_studio.demo.visemes import TARGETS, mouth_track
+from lipcast_studio.demo import measure, mouth, package, prompts, speech, train_audio, train_image
+from lipcast_studio.demo.visemes import JAW, PRESS, TARGETS, mouth_track
 from lipcast_studio.training import agreement, mel
 from lipcast_studio.training.image_stage import SIZES
 from lipcast_studio.training.nets import AudioBranch, AudioEncoder, Generator, ImageNet
@@ -172,6 +172,24 @@ def test_the_demos_speech_and_pictures_go_through_the_studios_training(tmp_path:
     assert encoder(torch.zeros(1, 1, 80, 16)).shape == (1, 512)
     assert train_audio.train(tmp_path, steps=1, log=said.append)  # both are done: nothing is trained again
     assert sum("step 1 of 1" in line for line in said) == 2
+
+
+def test_prompts_are_those_that_are_spoken_as_written() -> None:
+    lines = ["; A comment: of four words here\n", "beep: [this is a simple beep tone]\n", "press: Please press 1 to go on.\n",
+             "busy: All circuits, are busy-now.\n", "goodbye: Goodbye.\n", "\n"]  # fmt: skip
+    assert list(prompts.sentences(lines)) == [("busy", "all circuits are busy now")]
+
+
+def test_a_press_gain_closes_lips_and_is_told_where_it_closes_an_open_mouth() -> None:
+    truth = np.zeros((4, 7), np.float32)
+    truth[:2, PRESS], truth[2:, JAW] = 1, 1
+    heard = truth.copy()
+    heard[:, JAW] = 1
+    heard[:, PRESS] = [0.45, 0.9, 0.1, 0.6]  # one m is heard weakly, one open mouth has something of an m
+    plain, *_, loud = prompts.choices(heard, truth)
+    assert (plain.press_gain, plain.closed, plain.wrongly_closed) == (1.0, 0.5, 0.0)
+    assert (loud.press_gain, loud.closed, loud.wrongly_closed) == (2.0, 1.0, 0.5)
+    assert loud.r < 1
 
 
 def test_the_shipped_networks_are_the_ones_that_create_trains(tmp_path: Path) -> None:

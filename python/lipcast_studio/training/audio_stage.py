@@ -23,7 +23,7 @@ from torch.nn import functional as F  # noqa: E402
 
 from .augment import Augment  # noqa: E402
 from .mel import FPS, WINDOW_FRAMES, contexts, linear_mel, window_start, windows  # noqa: E402
-from .nets import CONTEXT, FEATURES, AudioBranch, AudioEncoder  # noqa: E402
+from .nets import CONTEXT, FEATURES, MOUTH_VALUES, AudioBranch, AudioEncoder  # noqa: E402
 
 Floats = npt.NDArray[np.float32]
 Labels = npt.NDArray[np.int64]
@@ -121,13 +121,14 @@ class AudioStage:
     """The stage for training.loop. labels: how many classes a chunk's labels have; 0 trains without them.
 
     keep_encoder leaves the encoder's weights as they are, in eval mode. held_out: a sound and the values of its
-    frames, with what counts of them.
+    frames, with what counts of them. when_high: how much more a frame counts in a value that is 1 than in one that is 0.
     """
 
     name = "audio"
 
     def __init__(self, speech: Speech, encoder: AudioEncoder, branch: AudioBranch, *, loss_weights: Sequence[float],
-                 labels: int = 0, batch: int = 16, keep_encoder: bool = False, device: str = "cpu", seed: int = 1,
+                 when_high: Sequence[float] = (0.0,) * MOUTH_VALUES, labels: int = 0, batch: int = 16,
+                 keep_encoder: bool = False, device: str = "cpu", seed: int = 1,
                  held_out: tuple[Floats, Floats, npt.NDArray[np.bool_]] | None = None) -> None:  # fmt: skip
         self.speech, self.encoder, self.branch = speech, encoder, branch
         self.labels, self.batch, self.keep_encoder, self.device = labels, batch, keep_encoder, device
@@ -136,6 +137,7 @@ class AudioStage:
             heads = {"window_head": torch.nn.Linear(FEATURES, labels), "frame_head": torch.nn.Linear(branch.TRUNK, labels)}
         self.model = torch.nn.ModuleDict({"encoder": encoder, "branch": branch, **heads}).to(device)
         self.weights = torch.tensor(tuple(loss_weights), device=device)
+        self.when_high = torch.tensor(tuple(when_high), device=device)
         self.augment = Augment(seed)
         self._held_out = held_out
         if keep_encoder:
@@ -167,7 +169,7 @@ class AudioStage:
         trunk = self.branch.trunk(slices.flatten(0, 1))
         logits = self.branch.out(trunk).reshape(self.batch, CHUNK_FRAMES, -1)
         predicted = torch.sigmoid(logits)
-        weight = self.weights * counted
+        weight = self.weights * (1 + self.when_high * target) * counted
         cross = (F.binary_cross_entropy_with_logits(logits, target, reduction="none") * weight).mean()
         level = ((predicted - target).abs() * weight).mean()
         both = (counted[:, 1:] > 0) & (counted[:, :-1] > 0)

@@ -157,6 +157,19 @@ def test_the_audio_stage_learns_and_leaves_a_kept_encoder_alone(tmp_path: Path, 
     assert all(same) if keep_encoder else not all(same)
 
 
+def test_frames_of_a_high_value_count_more_where_that_is_asked_for() -> None:
+    humming, errors = Humming(), []
+    for extra in (0.0, 2.0):
+        encoder, branch = networks_of(DEMO)
+        stage = AudioStage(humming, encoder, branch, loss_weights=[1.0] * 7, when_high=[extra] + [0.0] * 6, batch=2)
+        torch.manual_seed(1)
+        stage.model.eval()
+        errors.append(stage.loss(np.random.default_rng(1))[1]["L1"])
+    chunks = humming.clip.draw(np.random.default_rng(1)).values
+    assert chunks[:, 0].max() > 0.3  # there are frames that it concerns
+    assert errors[0] < errors[1] < 3 * errors[0]
+
+
 def test_the_demos_audio_networks_come_back_out_of_its_onnx_files() -> None:
     encoder, branch = networks_of(DEMO)
     mel = np.random.default_rng(1).uniform(-4, 4, (3, 1, 80, 16)).astype(np.float32)
