@@ -366,8 +366,7 @@ std::string Server::Greeting() const {
   const bool secure = !state.config.tls_certificate.empty();
   std::string text = fmt::format(
       "grpc  {}:{}{}\nhttp  {}://{}:{}/ is the page, /status the operator's; /healthz /readyz "
-      "/metrics /openapi.json, REST "
-      "/v1/info /v1/avatars /v1/sessions /v1/renders /v1/session-tokens, WebSocket /v1/speak\n",
+      "/metrics, REST as /openapi.json tells, WebSocket /v1/speak\n",
       HostInAddress(state.config.host), grpc_port(), secure ? " (TLS)" : "",
       secure ? "https" : "http", HostInAddress(state.config.host), http_port());
   const double headroom = state.admission.report().headroom;  // nobody is there yet
