@@ -399,10 +399,11 @@ TEST(LiveSession, UtterancesWithoutAWordWaitForTheirTurnBeyondSixtyFour) {
   while (*show.stream_->TryEnd(id + 1)) ASSERT_LT(++id, 1000u);
   EXPECT_GE(id, 64u);
   EXPECT_EQ(*show.stream_->TryAudio(id + 1, Speech(10)), 0u);
+  // How many frames that takes is the workers' affair.
+  for (int i = 0; i < 1000 && !*show.stream_->TryEnd(id + 1); ++i) show.Run(1, false);
+  for (int i = 0; i < 1000 && show.told().size() < 2 * (id + 1); ++i) show.Run(1, false);
   show.Run(1, false);
-  EXPECT_TRUE(*show.stream_->TryEnd(id + 1));
-  show.Run(5, false);
-  EXPECT_EQ(show.log_.size(), 2 * (id + 1));
+  EXPECT_EQ(show.told().size(), 2 * (id + 1));
 }
 
 TEST(LiveSession, WrongIdsAreRefused) {
