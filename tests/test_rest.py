@@ -422,9 +422,11 @@ def test_renders_count_among_what_an_address_may_open():
         assert codes[:2] == [400, 400] and 429 in codes
 
 
-def test_the_greeting_names_the_rest_paths(server):
-    for path in ("/openapi.json", "/v1/info", "/v1/avatars", "/v1/renders"):
-        assert path in server.greeting
+def test_the_greeting_leads_to_every_rest_path(server):
+    assert "REST as /openapi.json tells" in server.greeting
+    paths = " ".join(asked(server, "GET", "/openapi.json")["paths"])
+    for kind in ("info", "avatars", "sessions", "renders", "recordings", "access"):
+        assert f"/v1/{kind}" in paths
 
 
 def test_what_ended_is_forgotten_after_its_time(wav):
