@@ -6,7 +6,6 @@ import hashlib
 import json
 import shutil
 from collections.abc import Callable
-from itertools import islice
 from pathlib import Path
 
 import cv2
@@ -22,18 +21,16 @@ from lipcast_studio.optimise.optimise_package import (
     FIGURES_FILE,
     IMAGE_FILE,
 )
+from lipcast_studio.optimise.own_feeds import own_feeds
+from lipcast_studio.optimise.package import Package
 from lipcast_studio.optimise.split import (
     RefusedError,
     largest_difference,
     session_of,
     split,
 )
-from lipcast_studio.training.mel import contexts, windows
-from lipcast_studio.training.picture import inner_picture, network_input
-from lipcast_studio.video.ffmpeg import read_frames
 from markers import models, synctalk
 from onnx import helper
-from scipy.io import wavfile
 
 DEMO = lab.ROOT / "avatars/demo"
 # Which variant an avatar names for itself is a matter of time measured, which no test may hang on.
@@ -357,18 +354,10 @@ def test_frames_in_half_are_within_two_levels(folder: Path, sound: Path) -> None
 def test_half_moves_what_the_demo_network_draws_by_a_tenth_of_a_level_at_most(
     folder: Path,
 ) -> None:
-    boxes = json.loads((DEMO / "boxes.json").read_text())["boxes"]
-    frames = islice(read_frames(DEMO / "frames.mp4", 1280, 720), 0, None, 10)
-    pictures = [
-        network_input(inner_picture(frame, box))
-        for frame, box in zip(frames, boxes[::10], strict=True)
-    ]
-    wave = wavfile.read(DEMO / "speech.wav")[1].astype(np.float32) / 32768
-    features = session(DEMO / "audio_encoder.onnx").run(None, {"mel": windows(wave)})[0]
-    sounds = contexts(features, 150).reshape(-1, 32, 16, 16)[::6]
+    feeds = own_feeds(Package(DEMO), None, count=25)
     image, audio = session(folder / IMAGE_FILE), session(folder / AUDIO_FILE)
     names = [value.name for value in image.get_outputs()]
-    for picture, sound in zip(pictures, sounds, strict=True):
+    for picture, sound in zip(feeds.pictures, feeds.contexts, strict=True):
         kept = dict(zip(names, image.run(None, {"input": picture[None]}), strict=True))
         half = {k: v.astype(np.float16).astype(np.float32) for k, v in kept.items()}
         drawn, moved = (

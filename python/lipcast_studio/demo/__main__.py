@@ -51,7 +51,8 @@ def main() -> None:
         found = evaluate.report(args.out, log)
         (args.work / "report.json").write_text(json.dumps(found, indent=2) + "\n")
     if args.stage == "choose":
-        prompts.report(*package.load_models(args.work), args.prompts, log)
+        encoder, generator = package.load_models(args.work)
+        prompts.report(encoder, generator.branch, args.prompts, log)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import gzip
 import re
-import subprocess
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,9 +16,10 @@ import numpy as np
 import torch
 
 from ..training.agreement import correlation
-from ..training.audio_stage import Floats
-from ..training.mel import RATE_HZ, contexts, windows
-from ..training.nets import AudioEncoder, Generator
+from ..training.audio_stage import Floats, values_of
+from ..training.mel import RATE_HZ
+from ..training.nets import AudioBranch, AudioEncoder
+from ..video.normalise import read_sound
 from . import align, measure
 from .mouth import opening_px
 from .speech import Clip
@@ -52,12 +52,6 @@ def sentences(lines: Iterable[str]) -> Iterator[tuple[str, str]]:
             yield name, " ".join(words)
 
 
-def _sound(path: Path) -> Floats:
-    command = ["ffmpeg", "-v", "error", "-f", "g722", "-i", str(path), "-f", "s16le", "-ar", str(RATE_HZ), "-ac", "1", "-"]
-    pcm = subprocess.run(command, check=True, capture_output=True).stdout
-    return np.frombuffer(pcm, "<i2").astype(np.float32) / 32768
-
-
 def load(share: Path = SHARE) -> list[Clip]:
     """Prompts of 1.2 to 12 s; those with words that the aligner does not know are left out."""
     clips, texts = [], share / "doc/asterisk-core-sounds-en/core-sounds-en.txt.gz"
@@ -66,7 +60,7 @@ def load(share: Path = SHARE) -> list[Clip]:
     with gzip.open(texts, "rt", errors="replace") as listed:
         for name, words in sentences(listed):
             path = share / f"asterisk/sounds/en_US_f_Allison/{name}.g722"
-            wave = _sound(path) if path.exists() else np.zeros(0, np.float32)
+            wave = read_sound(path) if path.exists() else np.zeros(0, np.float32)
             if not 1.2 <= len(wave) / RATE_HZ <= 12:
                 continue
             try:
@@ -74,14 +68,6 @@ def load(share: Path = SHARE) -> list[Clip]:
             except RuntimeError:  # pocketsphinx: a word without a pronunciation, or no path through the sound
                 continue
     return clips
-
-
-def values_of(encoder: AudioEncoder, generator: Generator, wave: Floats) -> Floats:
-    """wave [L] -> mouth values [n,7]."""
-    with torch.no_grad():
-        features = torch.cat([encoder(part) for part in torch.from_numpy(windows(wave)).split(64)]).numpy()
-        rows = torch.from_numpy(contexts(features, len(features) - 7)).reshape(-1, 16, features.shape[1])
-        return np.asarray(torch.sigmoid(generator.branch(rows)).numpy(), np.float32)
 
 
 def choices(values: Floats, truth: Floats) -> list[Choice]:
@@ -99,11 +85,13 @@ def choices(values: Floats, truth: Floats) -> list[Choice]:
     return out
 
 
-def report(encoder: AudioEncoder, generator: Generator, share: Path = SHARE, log=print) -> None:
+def report(encoder: AudioEncoder, branch: AudioBranch, share: Path = SHARE, log=print) -> None:
     """Prints the table by which `train_audio.WHEN_HIGH` was chosen, and no gain at all."""
     found, true = [], []
     for clip in load(share):
-        values, track = values_of(encoder, generator, clip.wave), mouth_track(clip.visemes, clip.seconds)
+        with torch.no_grad():
+            values = values_of(encoder, branch, clip.wave)
+        track = mouth_track(clip.visemes, clip.seconds)
         count = min(len(values), len(track))
         found.append(values[:count])
         true.append(track[:count])

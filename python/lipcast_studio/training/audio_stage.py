@@ -117,6 +117,15 @@ def stream_edges(features: Tensor, rng: np.random.Generator) -> Tensor:
     return rows
 
 
+def values_of(encoder: AudioEncoder, branch: AudioBranch, wave: Floats, device: str = "cpu") -> Floats:
+    """wave [L] -> values [ceil(seconds * 25), 7] in 0..1. The networks in eval mode, on `device`, without gradients."""
+    heard = torch.from_numpy(windows(wave)).to(device)
+    features = torch.cat([encoder(part) for part in heard.split(64)]).cpu().numpy()
+    rows = torch.from_numpy(contexts(features, len(heard) - 7)).reshape(-1, CONTEXT, FEATURES)
+    found = [torch.sigmoid(branch(part.to(device))) for part in rows.split(64)]
+    return np.asarray(torch.cat(found).cpu().numpy(), np.float32)
+
+
 class AudioStage:
     """The stage for training.loop. labels: how many classes a chunk's labels have; 0 trains without them.
 
@@ -190,12 +199,7 @@ class AudioStage:
 
     def predict(self, model: torch.nn.Module, wave: Floats) -> Floats:
         """wave [L] -> values [ceil(seconds * 25), 7] in 0..1."""
-        encoder, branch = model["encoder"], model["branch"]
-        heard = torch.from_numpy(windows(wave)).to(self.device)
-        features = torch.cat([encoder(part) for part in heard.split(64)]).cpu().numpy()
-        rows = torch.from_numpy(contexts(features, len(heard) - 7)).reshape(-1, CONTEXT, FEATURES)
-        found = [torch.sigmoid(branch(part.to(self.device))) for part in rows.split(64)]
-        return np.asarray(torch.cat(found).cpu().numpy(), np.float32)
+        return values_of(model["encoder"], model["branch"], wave, self.device)
 
     def judge(self, model: torch.nn.Module) -> float | None:
         """Weighted L1 of the values over the held-out sound."""
