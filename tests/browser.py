@@ -68,6 +68,10 @@ def wait_for(value_of, limit_s):
         time.sleep(0.05)
 
 
+class CutOffError(AssertionError):
+    """The page went elsewhere while a script of it was running."""
+
+
 class Page:
     """One tab. What its console and its network said is kept."""
 
@@ -94,8 +98,11 @@ class Page:
         while True:
             message = json.loads(self.socket.recv(timeout=20))
             if message.get("id") == number:
-                assert "error" not in message, (method, message["error"])
-                return message["result"]
+                if "error" not in message:
+                    return message["result"]
+                cut_off = "navigated" in message["error"]["message"]
+                failure = CutOffError if cut_off else AssertionError
+                raise failure(method, message["error"])
             self.note(message)
 
     def note(self, message):
@@ -129,9 +136,21 @@ class Page:
     def go(self, url):
         self.call("Page.navigate", url=url)
 
+    def back(self):
+        """To the page before, which is there some time later; it may be there before the answer."""
+        with contextlib.suppress(CutOffError):
+            self.run("history.back(), 0")
+
     def wait(self, script, limit_s=15):
-        """Until the expression is true; its value, else the last one."""
-        return wait_for(lambda: self.run(script), limit_s)
+        """Until the expression is true, be it on the next page; its value, else the last one."""
+
+        def value():
+            try:
+                return self.run(script)
+            except CutOffError:
+                return None
+
+        return wait_for(value, limit_s)
 
     def click(self, selector):
         """A real one, with the mouse: a gesture."""

@@ -82,7 +82,7 @@ def test_a_page_that_is_left_leaves_its_session_and_has_one_again_when_come_back
             in served.page("/v1/sessions")[1].replace(" ", "").replace("\n", ""),
             5,
         ), served.page("/v1/sessions")[1]
-        page.run("history.back(), 0")
+        page.back()
         assert page.wait(f"globalThis.avatar && {READY}")
         shown = page.run(f"{FIGURES}.shown")
         assert page.wait(f"{FIGURES}.shown > {shown} + 10")
