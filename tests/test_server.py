@@ -1,9 +1,11 @@
 """The live server, driven by gRPC clients over loopback: the same frames, in time, and none lost."""
 
 import hashlib
+import json
 import os
 import queue
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -14,6 +16,7 @@ import grpc
 import pytest
 
 from tests import lab
+from tests.markers import avatars
 from tests.served import frames_of, pcm, requests_of, serving, speak, wait_until
 
 
@@ -325,6 +328,51 @@ def test_a_port_in_use_and_a_wrong_flag_are_one_line(server):
         assert done.returncode == code, done.stderr
         errors = [line for line in done.stderr.splitlines() if " info " not in line]
         assert len(errors) == 1 and errors[0].startswith("lipcast: "), done.stderr
+
+
+@pytest.fixture(scope="module")
+def places(tmp_path_factory):
+    """The same avatar as folders and as a .zip, in a folder of a person's own naming."""
+    place = tmp_path_factory.mktemp("my avatars ü")
+    for folder in ("anna", "other/anna", "a,b", "empty/.keep"):
+        avatars.make_avatar(place / folder, frames=5)
+    shutil.make_archive(str(place / "ben v2"), "zip", place / "anna")
+    return place
+
+
+@pytest.mark.parametrize(
+    ("given", "known"),
+    [
+        (["PLACE/anna"], {"anna"}),
+        (["PLACE/other/anna/", "PLACE/ben v2.zip", "demo"], {"anna", "ben v2", "demo"}),
+        (["PLACE/anna", "PLACE/anna"], {"anna"}),
+    ],
+)
+def test_avatars_are_served_from_where_they_are(places, given, known):
+    options = [part.replace("PLACE", str(places)) for one in given for part in ("-a", one)]
+    with serving(*options, preload=None) as one:
+        listed = json.loads(one.page("/v1/avatars")[1])["avatars"]
+        assert {avatar["name"] for avatar in listed if avatar["loaded"]} == known
+        assert "a,b" not in {avatar["name"] for avatar in listed}  # its neighbour
+    assert "error" not in one.log, one.log
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "said"),
+    [
+        (["-a", "PLACE/nobody"], 3, "my avatars ü0?/nobody does not exist here"),
+        (["-a", "PLACE/empty"], 3, "has no avatar.json: want an avatar's folder"),
+        (["-a", "nobody"], 3, "avatar 'nobody': not found; looked for .*avatars/nobody"),
+        (["-a", "PLACE/a,b"], 3, "a,b: want a name without a comma"),
+        (["-a", "PLACE/anna", "-a", "PLACE/other/anna"], 3, "another 'anna', .*want one"),
+        (["-a", "PLACE/anna", "--preload", "demo"], 2, "--avatar excludes --preload"),
+    ],
+)
+def test_a_wrong_avatar_ends_the_start_with_one_line(places, options, code, said):
+    options = [option.replace("PLACE", str(places)) for option in options]
+    run = lab.lipcast("serve", "--port", "0", "--http-port", "0", *options, ok=False)
+    assert run.code == code, run.stderr
+    lab.refused(run, said)
 
 
 def test_print_config_can_be_read_back(tmp_path):

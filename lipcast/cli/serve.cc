@@ -11,9 +11,14 @@
 #include <csignal>
 #include <cstdio>
 #include <cstring>
+#include <filesystem>
+#include <map>
 #include <memory>
+#include <ranges>
 #include <thread>
 
+#include "lipcast/avatar/find_avatar.h"
+#include "lipcast/avatar/package_path.h"
 #include "lipcast/cli/exit_codes.h"
 #include "lipcast/cli/failure.h"
 #include "lipcast/cli/interrupt.h"
@@ -57,7 +62,7 @@ constexpr struct {
 
 struct ServeArgs {
   std::string config;
-  std::vector<std::string> sets;
+  std::vector<std::string> avatars, sets;
   std::string values[std::size(kFlags)];
   bool insecure = false, print_config = false, check_config = false, demo_url = false;
 };
@@ -113,6 +118,35 @@ Result<server::ConfigSources> SourcesOf(const ServeArgs& args) {
   return sources;
 }
 
+std::vector<std::filesystem::path> RootsOf(const server::ServerConfig& config) {
+  if (config.avatar_roots.empty()) return AvatarRoots();
+  return {config.avatar_roots.begin(), config.avatar_roots.end()};
+}
+
+/// Where the avatars of --avatar are, by the name that clients have for each.
+Result<std::map<std::string, std::filesystem::path>> FindShown(
+    const std::vector<std::string>& wanted, const std::vector<std::filesystem::path>& roots) {
+  std::map<std::string, std::filesystem::path> shown;
+  for (const std::string& one : wanted) {
+    LC_ASSIGN_OR_RETURN(auto path, avatar::FindAvatar(one, roots));
+    path = std::filesystem::absolute(path).lexically_normal();
+    if (!path.has_filename()) path = path.parent_path();  // it ended in a '/'
+    std::string name = avatar::Utf8FromPath(path.filename());
+    if (name.ends_with(".zip")) name.resize(name.size() - 4);
+    const auto [at, is_new] = shown.emplace(name, path);
+    if (!is_new && at->second != path) {
+      return Status(Code::kInvalidArgument,
+                    fmt::format("--avatar {}: there is another '{}', {}; want one of each name",
+                                one, name, avatar::Utf8FromPath(at->second)));
+    }
+    if (name.find(',') != std::string::npos) {
+      return Status(Code::kInvalidArgument,
+                    fmt::format("--avatar {}: want a name without a comma", one));
+    }
+  }
+  return shown;
+}
+
 LogLevel LevelOf(const std::string& name) {
   for (const LogLevel level : {LogLevel::kDebug, LogLevel::kWarning, LogLevel::kError}) {
     if (name == LogLevelName(level)) return level;
@@ -147,10 +181,19 @@ std::string DemoUrl(const server::ServerConfig& config, int port) {
 int Serve(const ServeArgs& args) {
   // Before all else: one that comes while avatars load is answered after, instead of the end.
   std::signal(SIGHUP, [](int) { g_reload_asked.store(true); });
-  const auto sources = SourcesOf(args);
+  auto sources = SourcesOf(args);
   if (!sources.ok()) return Fail(kExitUsage, sources.status());
   auto config = server::ReadConfig(*sources);
   if (!config.ok()) return Fail(kExitUsage, config.status());
+  const auto roots = RootsOf(*config);
+  auto shown = FindShown(args.avatars, roots);
+  if (!shown.ok()) return Fail(InputExit(shown.status()), shown.status());
+  if (!shown->empty()) {  // among the flags, where a reload finds it again
+    sources->flags.emplace_back("avatars.preload",
+                                fmt::format("{}", fmt::join(*shown | std::views::keys, ",")));
+    config = server::ReadConfig(*sources);
+    if (!config.ok()) return Fail(kExitUsage, config.status());
+  }
   if (args.print_config) {
     fmt::print("{}", server::PrintConfig(*config));
     return kExitOk;
@@ -219,8 +262,8 @@ int Serve(const ServeArgs& args) {
   parts.clock = &clock;
   parts.trace = trace.get();
   parts.say_group = &GroupThatEndsToo();
-  for (const std::string& root : config->avatar_roots) parts.avatar_roots.emplace_back(root);
-  if (parts.avatar_roots.empty()) parts.avatar_roots = AvatarRoots();
+  parts.avatar_roots = roots;
+  parts.named_avatars = *std::move(shown);
   parts.version = LIPCAST_VERSION;
   parts.backend = (*backend)->description();
   const auto h264 = media::FindEncoders().h264_encoders;
@@ -258,10 +301,16 @@ int Serve(const ServeArgs& args) {
 void AddServe(CLI::App& app, int& exit_code) {
   const auto args = std::make_shared<ServeArgs>();
   CLI::App* serve = app.add_subcommand("serve", "The live server: gRPC and HTTP");
+  serve
+      ->add_option(
+          "-a,--avatar", args->avatars,
+          "An avatar loaded at the start, alone or with others: a name, a folder or a .zip")
+      ->allow_extra_args(false);
   serve->add_option("--config", args->config, "YAML file; --print-config shows every key");
   for (size_t i = 0; i < std::size(kFlags); ++i) {
     serve->add_option(kFlags[i].flag, args->values[i], kFlags[i].help);
   }
+  serve->get_option("--preload")->excludes("--avatar");
   serve->add_flag("--insecure", args->insecure, "Listen beyond loopback without TLS");
   serve
       ->add_option("--set", args->sets,

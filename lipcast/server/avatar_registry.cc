@@ -92,6 +92,9 @@ Result<fs::path> AvatarRegistry::Find(const std::string& name) const {
     return Named(name, Code::kInvalidArgument,
                  fmt::format("want a name of 1..{} bytes, not a path", kMaxNameBytes));
   }
+  if (const auto named = options_.named.find(name); named != options_.named.end()) {
+    return named->second;
+  }
   for (const fs::path& root : options_.roots) {
     auto found = avatar::FindAvatar(name, std::span(&root, 1));
     if (!found.ok()) continue;
@@ -359,6 +362,7 @@ void AvatarRegistry::EvictIdle() {
 
 std::map<std::string, fs::path> AvatarRegistry::Scan() const {
   std::set<std::string> names;
+  for (const auto& [name, path] : options_.named) names.insert(name);
   for (const auto& root : options_.roots) {
     std::error_code error;
     for (fs::directory_iterator it(root, error), end; !error && it != end; it.increment(error)) {

@@ -23,7 +23,9 @@ enum class Eviction { kLeastRecentlyUsed, kLeastFrequentlyUsed };
 
 struct RegistryOptions {
   std::vector<std::filesystem::path> roots;  ///< folders of avatars, in order
-  int64_t memory_bytes = int64_t{4} << 30;   ///< of all loaded avatars
+  /// Avatars by name, wherever they are; they come before those of the roots.
+  std::map<std::string, std::filesystem::path> named = {};
+  int64_t memory_bytes = int64_t{4} << 30;  ///< of all loaded avatars
   int max_loaded = 16;
   Eviction eviction = Eviction::kLeastRecentlyUsed;
   Nanoseconds idle_timeout{0};   ///< unload after this long without a session; 0: never
@@ -67,9 +69,9 @@ struct AvatarEntry {
   AvatarStats stats;
 };
 
-/// The avatars of a server: found in its roots by name, loaded when needed, shared, thrown out
-/// under a byte budget. What a session holds stays whole until it ends, whatever happens here; it
-/// counts towards the budget until then.
+/// The avatars of a server: named to it or found in its roots by name, loaded when needed, shared,
+/// thrown out under a byte budget. What a session holds stays whole until it ends, whatever happens
+/// here; it counts towards the budget until then.
 /// Names:  never paths; what a link in a root leads to must lie in that root.
 /// Thread: any. Loading takes its time and holds no lock; callers of one avatar share one load.
 /// Errors: kInvalidArgument for what is no name, kNotFound for one that no root has; the loader's
@@ -128,7 +130,8 @@ class AvatarRegistry {
   /// whole, and for good if that fails.
   Status Replace(const std::string& name);
 
-  /// Every avatar of the roots, and every loaded one, by name. Reads the roots.
+  /// Every avatar that was named or is in the roots, and every loaded one, by name. Reads the
+  /// roots.
   std::vector<AvatarEntry> List();
   Result<AvatarEntry> Get(const std::string& name);
   /// Unloads what nobody has used for idle_timeout, and what decoding has grown over the budget as

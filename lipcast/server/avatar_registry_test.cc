@@ -267,6 +267,24 @@ TEST_F(AvatarRegistryTest, RootsAreAskedInTurnAndAFolderComesBeforeItsZip) {
                                  std::pair("Анна 🙂.", second / "Анна 🙂.")));
 }
 
+TEST_F(AvatarRegistryTest, ANamedAvatarComesBeforeThoseOfTheRootsAndBringsNoNeighbour) {
+  shelf_.Add("anna");
+  shelf_.Add("ben");
+  const fs::path place = shelf_.outside() / "place";
+  for (const char* const name : {"anna-v2", "carl", "neighbour"}) Shelf::Put(place / name);
+  avatar::ZipFolder(place / "carl", place / "carl.zip");
+  options_.named = {{"anna", place / "anna-v2"}, {"carl", place / "carl.zip"}};
+  std::vector<std::pair<std::string, fs::path>> found;
+  for (const AvatarEntry& entry : registry().List()) {
+    found.emplace_back(entry.name, entry.path);
+    EXPECT_EQ(Take(entry.name).avatar()->avatar->path(), entry.path);
+  }
+  EXPECT_THAT(found, ElementsAre(std::pair("anna", place / "anna-v2"),
+                                 std::pair("ben", shelf_.root() / "ben"),
+                                 std::pair("carl", place / "carl.zip")));
+  EXPECT_EQ(registry().Acquire("neighbour").status().code(), Code::kNotFound);
+}
+
 TEST_F(AvatarRegistryTest, AnAvatarWhoseFilesAreGoneSpeaksOnWhileItIsLoaded) {
   shelf_.Add("anna");
   Take("anna");

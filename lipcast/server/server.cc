@@ -51,6 +51,7 @@ RegistryOptions RegistryOptionsOf(const ServerConfig& config, const ServerParts&
                                   GrpcAvatarHealth& health) {
   RegistryOptions options;
   options.roots = parts.avatar_roots;
+  options.named = parts.named_avatars;
   options.memory_bytes = config.model_memory_mb << 20;
   options.max_loaded = config.max_avatars;
   options.eviction =

@@ -3,6 +3,8 @@
 #include <sys/types.h>
 
 #include <atomic>
+#include <filesystem>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -24,6 +26,7 @@ struct ServerParts {
   const Clock* clock = nullptr;
   FrameTrace* trace = nullptr;  ///< null: none
   std::vector<std::filesystem::path> avatar_roots;
+  std::map<std::string, std::filesystem::path> named_avatars;  ///< as RegistryOptions::named
   std::string version, backend, h264_encoder;
   std::atomic<pid_t>* say_group = nullptr;  ///< see SayProgram; null: not told
 };
