@@ -96,7 +96,7 @@ class Page:
         number = self.number
         self.socket.send(json.dumps({"id": number, "method": method, "params": params}))
         while True:
-            message = json.loads(self.socket.recv(timeout=20))
+            message = json.loads(self.socket.recv(timeout=60))
             if message.get("id") == number:
                 if "error" not in message:
                     return message["result"]

@@ -7,6 +7,7 @@ import importlib
 import os
 import subprocess
 import sys
+import wave
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -70,6 +71,16 @@ def speech_wav(session_dir: Path, sentence: lab.Samples) -> Path:
     """The spoken sentence as a 16 kHz, 16 bit file."""
     assert len(sentence) > 2 * lab.RATE_HZ
     return session_dir / "sentence.wav"
+
+
+@pytest.fixture(scope="session")
+def long_speech(session_dir: Path) -> Path:
+    """The demo's sentence ten times over: no stall of the machine swallows all of it."""
+    path = session_dir / "long-speech.wav"
+    with wave.open(str(served.SPEECH)) as one, wave.open(str(path), "wb") as ten:
+        ten.setparams(one.getparams())
+        ten.writeframes(one.readframes(one.getnframes()) * 10)
+    return path
 
 
 @pytest.fixture(scope="session")

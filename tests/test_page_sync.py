@@ -216,9 +216,10 @@ def test_picture_and_sound_stay_within_one_frame(marked, tmp_path):
         )
 
         for _ in range(10):
-            heard = watch.bursts()
+            before = page.run("avatar.session.utterance")
             page.choose("#file", sound)
-            assert wait_until(lambda: watch.bursts() > heard), page.run(HINT)
+            assert page.wait(f"avatar.session.utterance > {before}", 30), page.run(HINT)
+            watch.heard(1)
         watch.mark()
         assert in_time(watch.judge("after 10 interruptions", 8))
 
@@ -253,7 +254,9 @@ def test_picture_and_sound_stay_within_one_frame(marked, tmp_path):
         page.run("globalThis.stopAt = performance.now(), avatar.stop()")
         assert page.wait("globalThis.stillAhead !== undefined")
         print(f"\nStop to the first idle picture: {page.run('stillMs'):.0f} ms", end="")
-        assert page.run("stillAhead") > 0.15  # s before its own time
+        ahead = page.run("stillAhead")  # s; one that waits for its own time is drawn at it or later
+        print(f", {ahead:.2f} s before its time", end="")
+        assert ahead > 0
         page.choose("#file", sound)
         watch.heard(2)
 

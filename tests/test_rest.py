@@ -286,7 +286,7 @@ def test_parts_of_the_file(server, done):
 
 
 def test_events_tell_of_progress_until_the_end(server):
-    job = submit(server, wav_of(4))
+    job = submit(server, wav_of(12))
     status, headers, body = ask(server, "GET", f"/v1/renders/{job['id']}/events")
     assert status == 200 and headers["content-type"].startswith("text/event-stream")
     events = [
@@ -296,7 +296,7 @@ def test_events_tell_of_progress_until_the_end(server):
     assert events[-1][0] == "done" and events[-1][1] == state(server, job)
     assert {kind for kind, _ in events[:-1]} <= {"queued", "running"}
     frames = [data["frames"] for _, data in events]
-    assert frames == sorted(frames) and frames[-1] == 100 and len(set(frames)) > 2
+    assert frames == sorted(frames) and frames[-1] == 300 and len(set(frames)) > 2
     # One who comes late hears the end at once.
     again = ask(server, "GET", f"/v1/renders/{job['id']}/events")[2]
     assert again.count(b"event: ") == 1 and b"event: done" in again
@@ -430,11 +430,11 @@ def test_the_greeting_leads_to_every_rest_path(server):
 
 
 def test_what_ended_is_forgotten_after_its_time(wav):
-    with serving("--set", "renders.keep_seconds=1") as own:
+    with serving("--set", "renders.keep_seconds=3") as own:
         job = finished(own, submit(own, wav))
         assert job["state"] == "done"
         path = f"/v1/renders/{job['id']}"
-        assert wait_until(lambda: ask(own, "GET", path)[0] == 404, 15)
+        assert wait_until(lambda: ask(own, "GET", path)[0] == 404, 30)
 
 
 def test_the_server_ends_only_when_its_renders_have(wav):

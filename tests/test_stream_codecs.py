@@ -137,22 +137,25 @@ def live_h264(server, wire):
 def test_a_key_frame_comes_within_two_frames_of_its_request(server, wire):
     messages, _ = wire
     outbox, call = live_h264(server, wire)
-    asked = None
-    keys = []
+    frames, taken = [], None  # how many were on their way when the server took the request
     for response in call:
-        if response.WhichOneof("event") != "frame":
+        kind = response.WhichOneof("event")
+        if kind == "cleared":
+            taken = len(frames)
+        if kind != "frame":
             continue
-        frame = response.frame
-        if frame.key_frame:
-            keys.append(frame.index)
-        if frame.index == 20:
+        frames.append(response.frame)
+        if response.frame.index == 20:
             outbox.put(messages.SpeakRequest(key_frame=messages.RequestKeyFrame()))
-            asked = frame.index
-        if frame.index == 30:
+            # Its answer stands where the server took the request that is before it.
+            outbox.put(messages.SpeakRequest(clear=messages.ClearSpeech(request=1)))
+        if taken is not None and len(frames) == taken + 10:
             outbox.put(messages.SpeakRequest(close=messages.CloseSession()))
             outbox.put(None)
-    assert keys[0] < 3 and len(keys) == 2
-    assert asked < keys[1] <= asked + 3  # two, and one that was on the wire
+    first, again = [frame.index for frame in frames if frame.key_frame]
+    assert first < 3 and again > 20
+    # One that is late on a busy machine has no picture that could be whole.
+    assert sum(not frame.repeated for frame in frames[taken : again + 1]) <= 2
 
 
 def test_what_a_slow_reader_gets_decodes_though_pictures_were_left_out(server, wire):

@@ -221,7 +221,7 @@ def test_sighup_takes_over_tokens_certificates_and_limits(tmp_path, keys, wire):
 
         token_file(tmp_path, OTHER)
         install("renewed")
-        limits = base + "limits: {sessions: 1, session_seconds: 3}\n"
+        limits = base + "limits: {sessions: 1, session_seconds: 8}\n"
         assert " config_reloaded" in reloaded(server, config, limits)
         assert code(TOKEN) == 401 and code(OTHER) == 200
         renewed = serial_of(server.http_port, context)

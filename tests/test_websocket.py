@@ -115,7 +115,7 @@ def timer_of(port, peer_port):
         fields = line.split()
         if fields[1:3] == [f"0100007F:{port:04X}", f"0100007F:{peer_port:04X}"]:
             return int(fields[5].split(":")[0])
-    raise AssertionError("no such connection")
+    return None  # the table is not read in one piece
 
 
 def test_a_peer_that_is_gone_is_found_though_nobody_reads_or_writes(server, wire):

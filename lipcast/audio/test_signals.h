@@ -1,8 +1,6 @@
 #pragma once
 // Signals and golden data for the tests and benchmarks of this module; not part of the library.
 
-#include <unistd.h>
-
 #include <cstdint>
 #include <cstring>
 #include <filesystem>
@@ -14,6 +12,7 @@
 
 #include "lipcast/audio/mono_converter.h"
 #include "lipcast/audio/wav_reader.h"
+#include "lipcast/base/test_folder.h"
 
 namespace lipcast::audio {
 
@@ -66,27 +65,19 @@ inline std::span<const std::byte> AsBytes(std::string_view text) {
   return std::as_bytes(std::span(text.data(), text.size()));
 }
 
-/// A file in a fresh folder that goes away with it.
+/// A file in a folder of its own that goes away with it.
 class TemporaryFile {
  public:
-  TemporaryFile(const std::string& name, std::string_view content) {
-    std::string pattern = (std::filesystem::temp_directory_path() / "lipcast-XXXXXX").string();
-    folder_ = ::mkdtemp(pattern.data());
-    path_ = folder_ / name;
+  TemporaryFile(const std::string& name, std::string_view content) : path_(folder_ / name) {
     std::ofstream(path_, std::ios::binary)
         .write(content.data(), static_cast<std::streamsize>(content.size()));
   }
-  TemporaryFile(const TemporaryFile&) = delete;
-  TemporaryFile& operator=(const TemporaryFile&) = delete;
-  ~TemporaryFile() {
-    std::error_code ignored;
-    std::filesystem::remove_all(folder_, ignored);
-  }
   const std::filesystem::path& path() const { return path_; }
-  const std::filesystem::path& folder() const { return folder_; }
+  const std::filesystem::path& folder() const { return folder_.path(); }
 
  private:
-  std::filesystem::path folder_, path_;
+  TempFolder folder_;
+  const std::filesystem::path path_;
 };
 
 }  // namespace lipcast::audio

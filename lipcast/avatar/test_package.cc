@@ -77,16 +77,6 @@ class FakeDecoder final : public FrameDecoder {
 
 }  // namespace
 
-TempFolder::TempFolder() {
-  std::string name = (fs::temp_directory_path() / "lipcast-avatar-XXXXXX").string();
-  Require(mkdtemp(name.data()) != nullptr, "mkdtemp");
-  path_ = name;
-}
-TempFolder::~TempFolder() {
-  std::error_code error;
-  fs::remove_all(path_, error);
-}
-
 void WriteFile(const fs::path& path, std::string_view bytes) {
   fs::create_directories(path.parent_path());
   std::ofstream file(path, std::ios::binary);

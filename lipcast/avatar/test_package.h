@@ -10,21 +10,9 @@
 #include <string_view>
 
 #include "lipcast/avatar/frame_decoder.h"
+#include "lipcast/base/test_folder.h"
 
 namespace lipcast::avatar {
-
-/// A folder of its own under the system's temporary folder, gone with the object.
-class TempFolder {
- public:
-  TempFolder();
-  ~TempFolder();
-  TempFolder(const TempFolder&) = delete;
-  TempFolder& operator=(const TempFolder&) = delete;
-  const std::filesystem::path& path() const { return path_; }
-
- private:
-  std::filesystem::path path_;
-};
 
 void WriteFile(const std::filesystem::path& path, std::string_view bytes);
 std::string ReadFile(const std::filesystem::path& path);

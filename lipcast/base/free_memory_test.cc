@@ -1,10 +1,11 @@
 #include "lipcast/base/free_memory.h"
 
 #include <gtest/gtest.h>
-#include <unistd.h>
 
 #include <fstream>
 #include <string>
+
+#include "lipcast/base/test_folder.h"
 
 namespace lipcast {
 namespace {
@@ -18,7 +19,6 @@ class FreeMemory : public testing::Test {
   FreeMemory() {
     Write("proc/meminfo", "MemTotal: 8388608 kB\nMemFree: 1 kB\nMemAvailable:    4194304 kB\n");
   }
-  ~FreeMemory() override { fs::remove_all(root_); }
 
   void Write(const fs::path& name, const std::string& text) {
     fs::create_directories((root_ / name).parent_path());
@@ -26,8 +26,8 @@ class FreeMemory : public testing::Test {
   }
   int64_t FreeMb() { return FreeMemoryBytes(root_).value_or(-kMb) / kMb; }
 
-  const fs::path root_ =
-      fs::temp_directory_path() / ("lipcast-free-memory-" + std::to_string(getpid()));
+  const TempFolder folder_;
+  const fs::path root_ = folder_.path();
 };
 
 TEST_F(FreeMemory, IsWhatTheMachineHasLeft) { EXPECT_EQ(FreeMb(), 4096); }

@@ -15,14 +15,16 @@ void Work(int rounds) {
 
 TEST(WorkTimer, CountsTheWorkOfItsOwnThreadAndNotItsWaits) {
   std::atomic<int64_t> cpu = 0, wall = 0;
-  std::latch done(1);
+  std::latch begin(1), done(1);
   std::jthread other([&] {
+    begin.wait();
     Work(20'000'000);
     done.count_down();
   });
   {
     const WorkTimer cpu_timer(cpu, WorkClock::kThreadCpu);
     const WorkTimer wall_timer(wall, WorkClock::kWall);
+    begin.count_down();
     done.wait();  // as long as the other works
   }
   EXPECT_GT(wall, 0);

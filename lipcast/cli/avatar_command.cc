@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "lipcast/cli/failure.h"
+#include "lipcast/cli/workplace.h"
 
 namespace lipcast::cli {
 namespace {
@@ -56,6 +57,10 @@ int RunStudio(const std::vector<std::string>& arguments) {
   const std::filesystem::path binary = ThisBinary();
   // The studio renders with the very program that started it.
   if (!binary.empty()) setenv("LIPCAST_BIN", binary.c_str(), 1);
+  // It finds an avatar by name where every command does.
+  std::string roots;
+  for (const auto& root : AvatarRoots()) roots += root.string() + ':';
+  setenv("LIPCAST_AVATARS", roots.c_str(), 1);
   std::vector<std::string> words = {python, "-c", kBootstrap, StudioFolders(binary)};
   words.insert(words.end(), arguments.begin(), arguments.end());
   std::vector<char*> argv;

@@ -29,7 +29,7 @@ class ContactSheetTest : public testing::Test {
     return {at[0], at[1], at[2]};
   }
 
-  avatar::TempFolder folder_;
+  TempFolder folder_;
   avatar::FakeCodecs codecs_;
 };
 

@@ -11,7 +11,6 @@ namespace lipcast::cli {
 namespace {
 
 using avatar::ReadFile;
-using avatar::TempFolder;
 using avatar::WriteFile;
 
 std::string HeaderText(const std::string& file) { return file.substr(10, 118); }

@@ -164,7 +164,7 @@ TEST(FragmentedMp4, IsAnInitSegmentAndFragmentsOfWholeBoxes) {
 }
 
 TEST(FragmentedMp4, ShowsEachPictureAtItsTimeAtAnyRate) {
-  const test::TempFolder folder;
+  const TempFolder folder;
   for (const Rational& fps : {Rational{25, 1}, Rational{30000, 1001}, Rational{1, 1}}) {
     Film film;
     film.fps = fps;
@@ -184,7 +184,7 @@ TEST(FragmentedMp4, ShowsEachPictureAtItsTimeAtAnyRate) {
 }
 
 TEST(FragmentedMp4, ItsSoundIsTheSourcesFromTheSameZero) {
-  const test::TempFolder folder;
+  const TempFolder folder;
   for (const int rate_hz : {16000, 44100, 48000}) {
     Film film;
     film.audio = {.rate_hz = rate_hz, .channels = 1, .type = SampleType::kS16};
@@ -214,7 +214,7 @@ TEST(FragmentedMp4, ItsSoundIsTheSourcesFromTheSameZero) {
 }
 
 TEST(FragmentedMp4, APictureStandsUntilTheNextOneInsideAFragmentAndBetweenThem) {
-  const test::TempFolder folder;
+  const TempFolder folder;
   const auto shown = [](int i) { return i < 3 || i == 4 || (i > 12 && i != 20); };
   for (const bool sound : {false, true}) {
     Film film;
@@ -240,7 +240,7 @@ TEST(FragmentedMp4, APictureStandsUntilTheNextOneInsideAFragmentAndBetweenThem) 
 }
 
 TEST(FragmentedMp4, AReaderWhoJoinsAtAKeyFrameSeesTheStreamsTimes) {
-  const test::TempFolder folder;
+  const TempFolder folder;
   const Made made = Make({}, 100, Always);
   test::WriteFile(folder / "x.mp4", made.All(10));  // 10 fragments of 5: the key frame at 50
   const int64_t scale = Timescale(folder / "x.mp4", "v:0");
@@ -254,7 +254,7 @@ TEST(FragmentedMp4, AReaderWhoJoinsAtAKeyFrameSeesTheStreamsTimes) {
 }
 
 TEST(FragmentedMp4, SoundAndPicturesEndTogetherAfterMinutes) {
-  const test::TempFolder folder;
+  const TempFolder folder;
   Film film;
   film.fps = {30000, 1001};
   film.audio = {.rate_hz = 22050, .channels = 1, .type = SampleType::kS16};
@@ -271,7 +271,7 @@ TEST(FragmentedMp4, SoundAndPicturesEndTogetherAfterMinutes) {
 }
 
 TEST(FragmentedMp4, TakesAnyFormatOfSoundAndSaysWhatItResampled) {
-  const test::TempFolder folder;
+  const TempFolder folder;
   for (const AudioFormat& format :
        {AudioFormat{.rate_hz = 8000, .channels = 1, .type = SampleType::kMulaw},
         AudioFormat{.rate_hz = 192000, .channels = 6, .type = SampleType::kS24},

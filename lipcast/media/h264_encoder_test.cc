@@ -48,7 +48,7 @@ Bytes Joined(const std::vector<AccessUnit>& units, size_t from = 0) {
 
 /// What ffmpeg makes of an Annex B stream.
 std::vector<Picture> Decode(const Bytes& stream, int width = kWidth, int height = kHeight) {
-  const test::TempFolder folder;
+  const TempFolder folder;
   test::WriteFile(folder / "in.h264", stream);
   test::Run("ffmpeg -v error -f h264 -i " + test::Quoted(folder / "in.h264") +
             " -fps_mode passthrough -pix_fmt yuv420p -f rawvideo " +
@@ -216,7 +216,7 @@ TEST(H264Encoder, PadsOddSidesAndSaysSo) {
 }
 
 TEST(H264Encoder, TagsItsColourAndItsSize) {
-  const test::TempFolder folder;
+  const TempFolder folder;
   const auto encoder = Open(Options());
   test::WriteFile(folder / "x.h264", Joined(EncodeNumbered(*encoder, 3)));
   EXPECT_EQ(test::Probe(folder / "x.h264", "v:0",

@@ -56,7 +56,7 @@ class H264MovieTest : public testing::Test {
     return values;
   }
 
-  test::TempFolder folder_;
+  TempFolder folder_;
   std::unique_ptr<H264Encoder> encoder_;
   std::vector<Bytes> units_;
 };

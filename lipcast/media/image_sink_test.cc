@@ -9,7 +9,6 @@ namespace {
 using test::Options;
 using test::ReadFile;
 using test::Solid;
-using test::TempFolder;
 using test::WriteFile;
 
 TEST(FramePattern, TakesExactlyOneNumberInTheFileName) {

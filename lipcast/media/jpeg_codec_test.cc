@@ -15,7 +15,6 @@ namespace {
 using test::Bgr;
 using test::Make;
 using test::Solid;
-using test::TempFolder;
 
 constexpr int kMinSpanPx = 40;
 

@@ -39,7 +39,7 @@ class LibavAudio : public ::testing::Test {
     }
   }
 
-  test::TempFolder folder_;
+  TempFolder folder_;
 };
 
 TEST_F(LibavAudio, LosslessFilesComeBackToTheBitInAnyPieces) {

@@ -1,6 +1,6 @@
 #pragma once
 
-// Building blocks of this module's tests: a folder that goes away, pictures that tell which frame
+// Building blocks of this module's tests: pictures that tell which frame
 // they are, a tone, and the ffmpeg commands as the second opinion.
 
 #include <gtest/gtest.h>
@@ -19,6 +19,7 @@
 #include "lipcast/audio/audio_format.h"
 #include "lipcast/base/picture.h"
 #include "lipcast/base/rational.h"
+#include "lipcast/base/test_folder.h"
 #include "lipcast/media/libav_log.h"
 #include "lipcast/media/video_sink.h"
 
@@ -35,31 +36,6 @@ template <typename T>
 Status StatusOf(const Result<T>& result) {
   return result.ok() ? Status() : result.status();
 }
-
-class TempFolder {
- public:
-  TempFolder() {
-    std::string name = (std::filesystem::temp_directory_path() / "lipcast-media-XXXXXX").string();
-    path_ = ::mkdtemp(name.data());
-  }
-  ~TempFolder() {
-    std::error_code ignored;
-    std::filesystem::remove_all(path_, ignored);
-  }
-  std::filesystem::path operator/(const std::string& name) const { return path_ / name; }
-  const std::filesystem::path& path() const { return path_; }
-  /// Names in the folder, hidden ones too.
-  std::vector<std::string> Names() const {
-    std::vector<std::string> names;
-    for (const auto& entry : std::filesystem::directory_iterator(path_)) {
-      names.push_back(entry.path().filename().string());
-    }
-    return names;
-  }
-
- private:
-  std::filesystem::path path_;
-};
 
 inline std::vector<uint8_t> ReadFile(const std::filesystem::path& path) {
   std::ifstream file(path, std::ios::binary);

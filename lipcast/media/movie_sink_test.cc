@@ -17,7 +17,6 @@ using test::Probe;
 using test::Quoted;
 using test::ReadFile;
 using test::Solid;
-using test::TempFolder;
 
 class MovieSink : public ::testing::Test {
  protected:

@@ -6,7 +6,6 @@ namespace lipcast::media {
 namespace {
 
 using test::Options;
-using test::TempFolder;
 
 TEST(OpenSink, ChoosesByTheEndingWhateverItsCase) {
   TempFolder folder;

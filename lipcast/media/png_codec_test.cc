@@ -6,7 +6,6 @@ namespace lipcast::media {
 namespace {
 
 using test::Make;
-using test::TempFolder;
 
 Picture Noise(PixelFormat format, int width, int height) {
   Picture picture = Make(format, width, height);

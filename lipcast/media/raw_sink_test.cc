@@ -18,7 +18,6 @@ using test::Options;
 using test::Probe;
 using test::ReadFile;
 using test::Solid;
-using test::TempFolder;
 
 TEST(RawSink, BgrIsTheRowsAndNothingElse) {
   TempFolder folder;

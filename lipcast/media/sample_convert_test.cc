@@ -37,7 +37,7 @@ TEST(SamplesToFloat, NothingThatIsNotANumberComesOut) {
 }
 
 TEST(SamplesToFloat, G711EqualsFfmpegOnEveryCode) {
-  test::TempFolder folder;
+  TempFolder folder;
   std::vector<uint8_t> codes(256);
   for (size_t i = 0; i < codes.size(); ++i) codes[i] = static_cast<uint8_t>(i);
   test::WriteFile(folder / "codes", codes);

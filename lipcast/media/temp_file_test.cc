@@ -12,7 +12,6 @@ namespace lipcast::media {
 namespace {
 
 using test::ReadFile;
-using test::TempFolder;
 using test::WriteFile;
 
 TEST(TempFile, TheFinalNameIsAbsentUntilCommit) {

@@ -11,7 +11,6 @@ using test::Options;
 using test::Quoted;
 using test::ReadFile;
 using test::ReadNumber;
-using test::TempFolder;
 
 class VideoDecoderTest : public ::testing::Test {
  protected:

@@ -79,7 +79,7 @@ class TestStage {
   std::filesystem::path folder() const { return folder_.path(); }
 
  private:
-  avatar::TempFolder folder_;
+  TempFolder folder_;
   int avatars_ = 0;
   bool in_parts_ = false;
   inference::FakeBackend backend_;

@@ -6,6 +6,7 @@
 #include <fstream>
 #include <set>
 
+#include "lipcast/base/test_folder.h"
 #include "lipcast/server/prometheus_metrics.h"
 
 namespace lipcast::server {
@@ -22,9 +23,6 @@ constexpr const char* kWrong = "Bearer wrong-token-0123456789";
 
 class Tokens : public testing::Test {
  protected:
-  Tokens() : file_(fs::path(testing::TempDir()) / "tokens.txt") {}
-  ~Tokens() override { fs::remove(file_); }
-
   Result<TokenSet> Read(const std::string& text, fs::perms mode = fs::perms::owner_read) {
     fs::remove(file_);
     std::ofstream(file_) << text;
@@ -37,7 +35,8 @@ class Tokens : public testing::Test {
     access.SetTokens(*std::move(tokens));
   }
 
-  const fs::path file_;
+  const TempFolder folder_;
+  const fs::path file_ = folder_ / "tokens.txt";
   bool open_to_others_ = false;
   FakeClock clock_;
   PrometheusMetrics metrics_;
@@ -67,7 +66,7 @@ TEST_F(Tokens, AFileWithoutGoodOnesIsRefusedWithItsLineButNotItsWords) {
   }
   EXPECT_THAT(TokenSet::Read("/nowhere/tokens", &open_to_others_).status().message(),
               HasSubstr("listen.tokens: /nowhere/tokens: want a file"));
-  EXPECT_FALSE(TokenSet::Read(testing::TempDir(), &open_to_others_).ok());
+  EXPECT_FALSE(TokenSet::Read(folder_.path(), &open_to_others_).ok());
 }
 
 TEST_F(Tokens, AFileThatOthersMayReadIsTold) {

@@ -25,7 +25,8 @@ TEST(EventLoop, RunsWhatIsPostedInOrderOnOneThread) {
 
 TEST(EventLoop, TimersRunByTimeAndNeverEarly) {
   EventLoop loop;
-  std::latch done(2);
+  std::latch set(1), done(2);
+  loop.Post([&] { set.wait(); });  // until both timers are there
   std::vector<int> order;
   const TimePoint now = std::chrono::steady_clock::now();
   const auto late = now + std::chrono::milliseconds(20);
@@ -39,6 +40,7 @@ TEST(EventLoop, TimersRunByTimeAndNeverEarly) {
     order.push_back(1);
     done.count_down();
   });
+  set.count_down();
   done.wait();
   EXPECT_EQ(order, (std::vector<int>{1, 2}));
   EXPECT_GE(ran, late);

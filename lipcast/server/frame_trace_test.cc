@@ -53,7 +53,7 @@ class FrameTraceTest : public testing::Test {
   }
   std::string Text() const { return avatar::ReadFile(path()); }
 
-  avatar::TempFolder folder_;
+  TempFolder folder_;
 };
 
 struct Interval {

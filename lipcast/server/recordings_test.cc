@@ -153,7 +153,7 @@ class RecordingsTest : public testing::Test {
   }
 
   pipeline::Watchdog watchdog_;
-  avatar::TempFolder folder_;
+  TempFolder folder_;
   HoldingLog log_;
   FakeClock clock_;
   pipeline::CountingMetrics metrics_;

@@ -16,7 +16,7 @@ TEST(RenderJobsOfTenMinutes, ProgressRisesToItsEndAndTheFileIsThereAnHourLater) 
   pipeline::Watchdog watchdog;
   TestStand stand;
   FakeClock clock;
-  avatar::TempFolder folder;
+  TempFolder folder;
   RenderJobsOptions options;
   options.folder = folder.path();
   options.keep = std::chrono::hours(2);

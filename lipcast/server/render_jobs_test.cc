@@ -105,7 +105,7 @@ class RenderJobsTest : public testing::Test {
   Gate gate_;
   TestStand stand_;
   FakeClock clock_;
-  avatar::TempFolder folder_;
+  TempFolder folder_;
   RenderJobsOptions options_;
   RenderSpec spec_{.avatar = "1", .session = {}};
   std::unique_ptr<RenderJobs> jobs_;

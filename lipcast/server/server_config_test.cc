@@ -33,7 +33,7 @@ class ConfigFile : public testing::Test {
   }
   std::filesystem::path path() const { return folder_.path() / "lipcast.yaml"; }
 
-  avatar::TempFolder folder_;
+  TempFolder folder_;
   ServerConfig config_;
 };
 

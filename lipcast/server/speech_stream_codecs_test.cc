@@ -29,7 +29,7 @@ std::vector<StreamEvent> WithPictures(const TestClient& client) {
 
 /// How many pictures ffmpeg finds; its complaints about missing references fail the test.
 size_t DecodedPictures(const std::string& annex_b) {
-  const media::test::TempFolder folder;
+  const TempFolder folder;
   media::test::WriteFile(folder / "x.h264", {annex_b.begin(), annex_b.end()});
   const std::string said = media::test::Run(
       "ffmpeg -v error -f h264 -i " + media::test::Quoted(folder / "x.h264") +
@@ -98,19 +98,23 @@ TEST(SpeechStreamCodecs, AKeyFrameComesWithinTwoFramesOfItsRequest) {
   StreamOptions options = LivePace();
   options.picture.codec = PictureCodec::kH264AnnexB;
   TestClient client(stand.Open(options));
-  const auto frames_until = [&](int64_t index) {
+  const auto read_to_frame = [&](auto is_wanted) {
     return client.ReadUntil([&] {
       const auto& events = client.events_;
-      return !events.empty() && events.back().kind == Kind::kFrame && events.back().frame >= index;
+      return !events.empty() && events.back().kind == Kind::kFrame && is_wanted(events.back());
     });
   };
-  ASSERT_TRUE(frames_until(7));
+  ASSERT_TRUE(read_to_frame([](const StreamEvent& frame) { return frame.frame >= 7; }));
   ASSERT_TRUE(client.Send(KeyFrameNow()));
-  const int64_t asked = client.Of(Kind::kFrame).back().frame;
-  ASSERT_TRUE(frames_until(asked + 2));
+  ASSERT_TRUE(client.Send(ClearAs(1)));  // its answer stands where the stream took both
+  ASSERT_TRUE(client.ReadTo(Kind::kCleared));
+  const size_t taken = client.Of(Kind::kFrame).size();
+  ASSERT_TRUE(read_to_frame([](const StreamEvent& frame) { return frame.key_frame; }));
   const auto frames = client.Of(Kind::kFrame);
-  EXPECT_TRUE(std::any_of(frames.begin() + 7, frames.end(),
-                          [](const StreamEvent& frame) { return frame.key_frame; }));
+  // One that is late on a busy machine has no picture that could be whole.
+  EXPECT_LE(std::count_if(frames.begin() + static_cast<ptrdiff_t>(taken), frames.end(),
+                          [](const StreamEvent& frame) { return !frame.repeated; }),
+            2);
 }
 
 /// A client that reads nothing until `frames` frames wait for it and a clear went over them.
@@ -199,7 +203,7 @@ Decoded DecodedMovie(const TestClient& client) {
     all.insert(all.end(), event.picture.begin(), event.picture.end());
   }
   EXPECT_EQ(client.events_.back().kind, Kind::kMovieEnd);
-  const media::test::TempFolder folder;
+  const TempFolder folder;
   media::test::WriteFile(folder / "x.mp4", all);
   media::test::WriteFile(folder / "x.pcm", {});
   const bool sound = client.stream_->options().sound != SoundOut::kNone;

@@ -71,7 +71,7 @@ class Shelf {
   avatar::FakeCodecs codecs;
 
  private:
-  avatar::TempFolder folder_;
+  TempFolder folder_;
 };
 
 class AvatarRegistryTest : public testing::Test {

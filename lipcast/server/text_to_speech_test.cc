@@ -14,6 +14,7 @@
 #include <functional>
 #include <future>
 
+#include "lipcast/base/test_folder.h"
 #include "lipcast/server/refusal.h"
 
 namespace lipcast::server {
@@ -42,11 +43,9 @@ bool Gone(pid_t process) {
 }
 
 /// Runs `script` until it has made the file `ready` in `folder`, then ends the server.
-Status EndedWhileItRuns(const fs::path& folder, const std::string& script) {
-  fs::remove_all(folder);
-  fs::create_directories(folder);
+Status EndedWhileItRuns(const TempFolder& folder, const std::string& script) {
   std::stop_source stop;
-  SayProgram program{{"sh", "-c", "cd '" + folder.string() + "'; " + script}};
+  SayProgram program{{"sh", "-c", "cd '" + folder.path().string() + "'; " + script}};
   program.limit = std::chrono::hours(1);
   auto said = std::async(std::launch::async, [&] { return Say(program, "a", stop.get_token()); });
   EXPECT_TRUE(WaitFor([&] { return fs::exists(folder / "ready"); }));
@@ -106,7 +105,7 @@ TEST(TextToSpeech, AProgramThatRunsIsKilledWhenTheServerEnds) {
 }
 
 TEST(TextToSpeech, AProgramThatRunsWhenTheServerEndsCanTidyUpFirst) {
-  const fs::path folder = fs::path(testing::TempDir()) / "say_tidies";
+  const TempFolder folder;
   EXPECT_EQ(EndedWhileItRuns(folder,
                              "trap 'mv begun tidied; exit 0' TERM; echo $$ > begun; "
                              "sleep 100 & mkdir ready; wait"),
@@ -118,7 +117,7 @@ TEST(TextToSpeech, AProgramThatRunsWhenTheServerEndsCanTidyUpFirst) {
 }
 
 TEST(TextToSpeech, WhatIgnoresTheWishToEndIsKilledWithItsGroup) {
-  const fs::path folder = fs::path(testing::TempDir()) / "say_ignores";
+  const TempFolder folder;
   EXPECT_EQ(EndedWhileItRuns(folder,
                              "trap '' TERM; echo $$ > first; "
                              "sh -c 'echo $$ > second; mkdir ready; while :; do sleep 1; done' & "
@@ -134,7 +133,7 @@ TEST(TextToSpeech, WhatIgnoresTheWishToEndIsKilledWithItsGroup) {
 }
 
 TEST(TextToSpeech, WhatItStartedEndsWithAProgramThatTidiesUpAndLeavesItBehind) {
-  const fs::path folder = fs::path(testing::TempDir()) / "say_leaves";
+  const TempFolder folder;
   EXPECT_EQ(EndedWhileItRuns(folder,
                              "trap 'exit 0' TERM; "
                              "sh -c 'trap \"\" TERM; echo $$ > second; mkdir ready; "
@@ -157,10 +156,9 @@ TEST(TextToSpeech, ItsGroupIsToldWhileItRuns) {
   SayProgram program = Shell("");
   program.group = &group;
   std::stop_source stop;
-  const fs::path folder = fs::path(testing::TempDir()) / "say_group";
-  fs::remove_all(folder);
-  fs::create_directories(folder);
-  program.argv[2] = "cd '" + folder.string() + "'; echo $$ > first; mkdir ready; sleep 100 & wait";
+  const TempFolder folder;
+  program.argv[2] =
+      "cd '" + folder.path().string() + "'; echo $$ > first; mkdir ready; sleep 100 & wait";
   auto said = std::async(std::launch::async, [&] { return Say(program, "a", stop.get_token()); });
   EXPECT_TRUE(WaitFor([&] { return fs::exists(folder / "ready") && group != 0; }));
   EXPECT_EQ(group, NumberIn(folder / "first"));

@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
+from . import archive
+from .archive import find_avatar
 from .errors import EXIT_FAILURE, EXIT_OUTPUT, EXIT_UNAVAILABLE, EXIT_USAGE, StudioError
 
 
@@ -46,7 +48,7 @@ def parser() -> argparse.ArgumentParser:
     )
     add.add_argument("--audio-steps", type=int, metavar="N", help="most training steps of the audio stage; else by size")
     add.add_argument("--image-steps", type=int, metavar="N", help="most training steps of the image stage; else by size")
-    add.add_argument("--base", metavar="AVATAR", help="avatar folder whose hearing is the start, or none; else the demo's")
+    add.add_argument("--base", metavar="AVATAR", help="avatar, a folder or a name, whose hearing is the start, or none; else the demo's")
     add.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto", help="what trains")
     add.add_argument("--threads", type=int, default=0, metavar="N", help="0 is one a core")
     add.add_argument("--name", help="the avatar's name; else the name of DIR")
@@ -56,16 +58,17 @@ def parser() -> argparse.ArgumentParser:
     add.add_argument("--keep-work", action="store_true", help="leave that folder when all is done")
     add.add_argument("--restart", action="store_true", help="throw away an unfinished run and begin anew")
     add = commands.add_parser("pack", help="an avatar folder -> one .zip")
-    add.add_argument("source", type=Path)
+    add.add_argument("folder", type=Path, metavar="DIR", help="folder of an avatar package, or its name")
     add.add_argument("-o", "--output", type=Path, required=True, metavar="FILE.zip")
     add.add_argument("--overwrite", action="store_true", help="replace a file that exists")
     add = commands.add_parser("unpack", help="an avatar's .zip -> a folder")
-    add.add_argument("source", type=Path)
+    add.add_argument("source", type=Path, metavar="FILE.zip")
     add.add_argument("-o", "--output", type=Path, required=True, metavar="DIR")
-    add = commands.add_parser("list", help="the avatars in a folder")
-    add.add_argument("root", type=Path, nargs="?", default=Path("avatars"))
+    add.add_argument("--overwrite", action="store_true", help="replace an avatar that exists")
+    add = commands.add_parser("list", help="which avatars there are")
+    add.add_argument("folder", type=Path, nargs="?", metavar="FOLDER", help="that holds them; else where render -a NAME looks")
     add = commands.add_parser("optimise", help="make an avatar's generator faster")
-    add.add_argument("folder", type=Path, metavar="DIR", help="folder of an avatar package")
+    add.add_argument("folder", type=Path, metavar="DIR", help="folder of an avatar package, or its name")
     add.add_argument("--overwrite", action="store_true", help="replace the networks an earlier run made")
     add.add_argument("--exact", action="store_true", help="the whole network's output to the bit: no convolution is taken apart")
     add.add_argument("--audio", type=Path, metavar="FILE.wav", help="the person's speech; else a .wav in DIR")
@@ -74,10 +77,10 @@ def parser() -> argparse.ArgumentParser:
         help="draw in 8 bits if that is faster and held-out frames keep this PSNR",
     )  # fmt: skip
     add = commands.add_parser("info", help="what an avatar holds: lipcast inspect, its networks, what was measured of them")
-    add.add_argument("folder", type=Path, metavar="DIR", help="folder of an avatar package")
+    add.add_argument("folder", type=Path, metavar="DIR", help="folder of an avatar package, or its name")
     add.add_argument("--json", action="store_true", help="print JSON")
     add = commands.add_parser("verify", help="does an avatar speak in time, close its mouth, show no seam?")
-    add.add_argument("folder", type=Path, metavar="DIR", help="folder of an avatar package")
+    add.add_argument("folder", type=Path, metavar="DIR", help="folder of an avatar package, or its name")
     add.add_argument("-o", "--output", type=Path, metavar="REPORT_DIR", help="folder for report.html, report.png, verify.json")
     add.add_argument("--against", type=Path, metavar="FOLDER", help="reference frames, numbered, to compare with")
     add.add_argument("--audio", type=Path, metavar="FILE", help="speak this; else truth clips, or a sentence")
@@ -144,31 +147,29 @@ def _run(arguments: Sequence[str]) -> int:
         from .optimise.optimise_package import Wishes, optimise
 
         wishes = Wishes(exact=args.exact, overwrite=args.overwrite, audio=args.audio, require_psnr_db=args.require_psnr)
-        print(optimise(args.folder, wishes))
+        print(optimise(find_avatar(args.folder), wishes))
         return 0
     if args.command == "info":
         from .info import info, lines
 
-        report = info(args.folder)
+        report = info(find_avatar(args.folder))
         print(json.dumps(report, indent=2, ensure_ascii=False) if args.json else "\n".join(lines(report)))
         return 0
     if args.command == "verify":
         from .verify.verify_package import verify
 
         passed, said = verify(
-            args.folder, _say, against=args.against, audio=args.audio, output=args.output,
+            find_avatar(args.folder), _say, against=args.against, audio=args.audio, output=args.output,
             overwrite=args.overwrite, as_json=args.json,
         )  # fmt: skip
         print(said)
         return 0 if passed else EXIT_FAILURE
-    from . import archive
-
     if args.command == "pack":
-        archive.pack(args.source, args.output, args.overwrite)
+        archive.pack(find_avatar(args.folder), args.output, args.overwrite)
     elif args.command == "unpack":
-        archive.unpack(args.source, args.output)
+        archive.unpack(args.source, args.output, args.overwrite)
     else:
-        for line in archive.describe(args.root):
+        for line in archive.describe([args.folder] if args.folder else archive.roots()):
             print(line)
     return 0
 

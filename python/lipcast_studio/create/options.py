@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..archive import find_avatar
 from ..errors import EXIT_USAGE, StudioError
 
 # Training steps of the audio and the image stage.
@@ -49,8 +50,9 @@ def find_base(wanted: str | None) -> Path | None:
     if wanted == "none":
         return None
     if wanted is not None:
-        if not (Path(wanted) / "avatar.json").is_file():
+        folder = find_avatar(Path(wanted))
+        if not (folder / "avatar.json").is_file():
             raise StudioError(f"--base {wanted}: no avatar in it")
-        return Path(wanted)
+        return folder
     folder = Path(__file__).resolve().parents[3] / "avatars/demo"  # of the source tree, or of share/lipcast
     return folder if (folder / "avatar.json").is_file() else None
