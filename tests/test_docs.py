@@ -13,7 +13,8 @@ COMMANDS = ("render", "serve", "avatar", "inspect", "doctor", "bench")
 PYTHON_COMMANDS = ("avatar",)  # their options are lipcast_studio's
 # "  -o,--output TEXT:{a,b}=default   text": the flags, then the default of capture_default_str.
 OPTION = re.compile(
-    r"^  (-\S+)(?: +[A-Z]+\S*?(?: \.\.\.)?(?:=(\S+))?)?(?: Excludes: \S+)?(?:$| {2,})", re.MULTILINE
+    r"^  (-\S+)(?: +[A-Z]+\S*?(?: \.\.\.)?(?:=(\S+))?)?(?: Excludes: \S+)?(?:$| {2,})",
+    re.MULTILINE,
 )
 ROW = re.compile(r"^\| (`-[^|]*`) \| ([^|]*)\|", re.MULTILINE)
 

@@ -351,19 +351,38 @@ def test_frames_in_half_are_within_two_levels(folder: Path, sound: Path) -> None
     assert (difference > 0).mean() < 0.03
 
 
+def as_kept(features: dict) -> dict:
+    """What the engine's half precision makes of one frame's: the smallest, up to a sixteenth of all, stay."""
+    kept, floats = {}, 0
+    limit = sum(tensor.size for tensor in features.values()) // 16
+    for name, tensor in sorted(features.items(), key=lambda one: one[1].size):
+        floats += tensor.size
+        half = tensor.astype(np.float16).astype(np.float32)
+        kept[name] = tensor if floats <= limit else half
+    return kept
+
+
 def test_half_moves_what_the_demo_network_draws_by_a_tenth_of_a_level_at_most(
     folder: Path,
 ) -> None:
-    feeds = own_feeds(Package(DEMO), None, count=25)
+    """Pictures and sounds of the avatar's own, each with others than those it came with."""
+    feeds = own_feeds(Package(DEMO), None, count=60)
     image, audio = session(folder / IMAGE_FILE), session(folder / AUDIO_FILE)
     names = [value.name for value in image.get_outputs()]
-    for picture, sound in zip(feeds.pictures, feeds.contexts, strict=True):
-        kept = dict(zip(names, image.run(None, {"input": picture[None]}), strict=True))
-        half = {k: v.astype(np.float16).astype(np.float32) for k, v in kept.items()}
-        drawn, moved = (
-            audio.run(None, {**part, "audio": sound[None]})[0] for part in (kept, half)
-        )
-        assert 0 < 255 * np.abs(drawn - moved).max() <= 0.1
+    random, worst = np.random.default_rng(0), 0.0
+    for picture in feeds.pictures:
+        features = image.run(None, {"input": picture[None]})
+        features = dict(zip(names, features, strict=True))
+        half = as_kept(features)
+        for i in random.choice(len(feeds.contexts), 6, replace=False):
+            sound = feeds.contexts[i][None]
+            drawn, moved = (
+                audio.run(None, {**part, "audio": sound})[0]
+                for part in (features, half)
+            )
+            worst = max(worst, 255 * float(np.abs(drawn - moved).max()))
+    print(f"\nmost: {worst:.3f} of a level")
+    assert 0 < worst <= 0.1
 
 
 def test_the_report_says_what_drew(folder: Path, sound: Path) -> None:

@@ -5,7 +5,7 @@ import contextlib
 import pytest
 
 from tests.browser import Page, chromium
-from tests.served import SPEECH, serving, wait_until
+from tests.served import serving, wait_until
 from tests.test_page import FIGURES, HINT, NOTICE, READY, SPEAKING, STOP
 from tests.test_page import opened, spoken, tab
 from tests.test_page_proxy import free_port

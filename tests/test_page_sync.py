@@ -254,7 +254,9 @@ def test_picture_and_sound_stay_within_one_frame(marked, tmp_path):
         page.run("globalThis.stopAt = performance.now(), avatar.stop()")
         assert page.wait("globalThis.stillAhead !== undefined")
         print(f"\nStop to the first idle picture: {page.run('stillMs'):.0f} ms", end="")
-        ahead = page.run("stillAhead")  # s; one that waits for its own time is drawn at it or later
+        ahead = page.run(
+            "stillAhead"
+        )  # s; one that waits for its own time is drawn at it or later
         print(f", {ahead:.2f} s before its time", end="")
         assert ahead > 0
         page.choose("#file", sound)

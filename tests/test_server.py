@@ -349,7 +349,9 @@ def places(tmp_path_factory):
     ],
 )
 def test_avatars_are_served_from_where_they_are(places, given, known):
-    options = [part.replace("PLACE", str(places)) for one in given for part in ("-a", one)]
+    options = [
+        part.replace("PLACE", str(places)) for one in given for part in ("-a", one)
+    ]
     with serving(*options, preload=None) as one:
         listed = json.loads(one.page("/v1/avatars")[1])["avatars"]
         assert {avatar["name"] for avatar in listed if avatar["loaded"]} == known
@@ -362,9 +364,17 @@ def test_avatars_are_served_from_where_they_are(places, given, known):
     [
         (["-a", "PLACE/nobody"], 3, "my avatars ü0?/nobody does not exist here"),
         (["-a", "PLACE/empty"], 3, "has no avatar.json: want an avatar's folder"),
-        (["-a", "nobody"], 3, "avatar 'nobody': not found; looked for .*avatars/nobody"),
+        (
+            ["-a", "nobody"],
+            3,
+            "avatar 'nobody': not found; looked for .*avatars/nobody",
+        ),
         (["-a", "PLACE/a,b"], 3, "a,b: want a name without a comma"),
-        (["-a", "PLACE/anna", "-a", "PLACE/other/anna"], 3, "another 'anna', .*want one"),
+        (
+            ["-a", "PLACE/anna", "-a", "PLACE/other/anna"],
+            3,
+            "another 'anna', .*want one",
+        ),
         (["-a", "PLACE/anna", "--preload", "demo"], 2, "--avatar excludes --preload"),
     ],
 )

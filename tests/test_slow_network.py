@@ -117,7 +117,9 @@ def test_sound_at_another_rate_than_declared_is_said(server, wire):
     told = threading.Event()
 
     def paced():
-        video = messages.VideoFormat(width=64, height=64)  # little to do beside the clock
+        video = messages.VideoFormat(
+            width=64, height=64
+        )  # little to do beside the clock
         opening = messages.OpenSession(avatar="demo", video=video)
         opening.audio.rate_hz = 24000
         yield messages.SpeakRequest(open=opening)

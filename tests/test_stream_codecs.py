@@ -137,7 +137,10 @@ def live_h264(server, wire):
 def test_a_key_frame_comes_within_two_frames_of_its_request(server, wire):
     messages, _ = wire
     outbox, call = live_h264(server, wire)
-    frames, taken = [], None  # how many were on their way when the server took the request
+    frames, taken = (
+        [],
+        None,
+    )  # how many were on their way when the server took the request
     for response in call:
         kind = response.WhichOneof("event")
         if kind == "cleared":

@@ -1,5 +1,6 @@
 #include "lipcast/generator/feature_cache.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "lipcast/generator/half.h"
@@ -12,18 +13,25 @@ Result<FeaturePrecision> ParseFeaturePrecision(const std::string& name) {
   return Status(Code::kInvalidArgument, "feature precision '" + name + "': want half or full");
 }
 
-FrameFeatures::FrameFeatures(std::span<const float> values, FeaturePrecision precision) {
+FrameFeatures::FrameFeatures(std::span<const float> values, FeaturePrecision precision,
+                             int64_t full) {
+  auto kept_in_full = values;
   if (precision == FeaturePrecision::kHalf) {
-    half_.resize(values.size());
-    if (ToHalf(values, half_)) return;
-    half_ = {};
+    const auto rest = values.subspan(static_cast<size_t>(full));
+    half_.resize(rest.size());
+    if (ToHalf(rest, half_)) {
+      kept_in_full = values.first(static_cast<size_t>(full));
+    } else {
+      half_ = {};
+    }
   }
-  full_.assign(values.begin(), values.end());
+  full_.assign(kept_in_full.begin(), kept_in_full.end());
 }
 
 std::span<const float> FrameFeatures::Values(std::span<float> scratch) const {
   if (half_.empty()) return full_;
-  FromHalf(half_, scratch);
+  std::ranges::copy(full_, scratch.begin());
+  FromHalf(half_, scratch.subspan(full_.size()));
   return scratch;
 }
 
@@ -31,9 +39,9 @@ int64_t FrameFeatures::size_bytes() const {
   return static_cast<int64_t>(full_.size() * sizeof(float) + half_.size() * sizeof(uint16_t));
 }
 
-FeatureCache::FeatureCache(const FeatureCacheOptions& options, int64_t frame_bytes)
-    : options_(options) {
-  stats_.needed_bytes = options.frames * frame_bytes;
+FeatureCache::FeatureCache(const FeatureCacheOptions& options, FeatureSizes sizes)
+    : options_(options), full_floats_(sizes.full) {
+  stats_.needed_bytes = options.frames * sizes.bytes(options.precision);
   if (options_.memory) {
     const int64_t needed = stats_.needed_bytes > 0 ? stats_.needed_bytes : INT64_MAX;
     options_.memory->Join(this, needed);
@@ -60,7 +68,7 @@ std::shared_ptr<const FrameFeatures> FeatureCache::Get(int64_t frame) {
 
 std::shared_ptr<const FrameFeatures> FeatureCache::Put(int64_t frame,
                                                        std::span<const float> values) {
-  auto features = std::make_shared<const FrameFeatures>(values, options_.precision);
+  auto features = std::make_shared<const FrameFeatures>(values, options_.precision, full_floats_);
   const int64_t bytes = features->size_bytes();
   const std::scoped_lock lock(mu_);
   if (const auto found = entries_.find(frame); found != entries_.end()) {

@@ -15,7 +15,8 @@
 namespace lipcast::generator {
 
 enum class FeaturePrecision {
-  kHalf,  ///< 2 bytes a value; what it costs in the picture: docs/performance.md
+  kHalf,  ///< 2 bytes a value of the large tensors; what it costs in the picture:
+          ///< docs/performance.md
   kFull,  ///< 4 bytes; frames are those of the whole network to the bit
 };
 Result<FeaturePrecision> ParseFeaturePrecision(const std::string& name);  ///< "half", "full"
@@ -30,11 +31,21 @@ struct FeatureCacheOptions {
   bool keeps() const { return memory ? memory->bytes() > 0 : budget_bytes > 0; }
 };
 
+/// How many values one frame has, of which the first `full` are kept in full at either precision.
+struct FeatureSizes {
+  int64_t floats = 0, full = 0;
+
+  int64_t bytes(FeaturePrecision precision) const {
+    return precision == FeaturePrecision::kHalf ? floats * 2 + full * 2 : floats * 4;
+  }
+};
+
 /// What the picture part of a network gave for one avatar frame. Immutable.
 class FrameFeatures {
  public:
-  /// Values that half precision cannot hold (NaN, beyond 65504) are all kept in full.
-  FrameFeatures(std::span<const float> values, FeaturePrecision precision);
+  /// In half precision the first `full` values are kept in full; all are where there are some that
+  /// it cannot hold (NaN, beyond 65504).
+  FrameFeatures(std::span<const float> values, FeaturePrecision precision, int64_t full);
 
   /// The values, in `scratch` (of as many floats) where they are not kept in full.
   std::span<const float> Values(std::span<float> scratch) const;
@@ -42,7 +53,7 @@ class FrameFeatures {
 
  private:
   std::vector<float> full_;
-  std::vector<uint16_t> half_;  ///< empty where full_ is not
+  std::vector<uint16_t> half_;  ///< those behind full_
 };
 
 /// Features by avatar frame, within a byte budget, for all sessions and workers of one avatar.
@@ -61,8 +72,8 @@ class FeatureCache {
   };
   static constexpr int64_t kFreshEvery = 32;
 
-  /// `frame_bytes`: of one frame's features, where that is known.
-  explicit FeatureCache(const FeatureCacheOptions& options, int64_t frame_bytes = 0);
+  /// `sizes`: of one frame's features; 0 floats: unknown.
+  explicit FeatureCache(const FeatureCacheOptions& options, FeatureSizes sizes = {});
   ~FeatureCache();
   FeatureCache(const FeatureCache&) = delete;
   FeatureCache& operator=(const FeatureCache&) = delete;
@@ -87,6 +98,7 @@ class FeatureCache {
   void DropUntil(int64_t bytes_held);
 
   const FeatureCacheOptions options_;
+  const int64_t full_floats_;
   mutable std::mutex mu_;
   Stats stats_;                                 // guarded by mu_
   int64_t puts_ = 0;                            // guarded by mu_

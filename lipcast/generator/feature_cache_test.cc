@@ -62,6 +62,26 @@ TEST(FeatureCache, HalvesTheBytesInHalfAndGivesTheSameValuesEveryTime) {
   }
 }
 
+TEST(FeatureCache, KeepsTheFirstValuesInFullInHalfToo) {
+  const FeatureSizes sizes{.floats = kFloats, .full = 7};
+  FeatureCache cache({.budget_bytes = 1000, .precision = FeaturePrecision::kHalf, .frames = 3},
+                     sizes);
+  EXPECT_EQ(cache.stats().needed_bytes, 3 * (7 * 4 + 93 * 2));
+  const std::vector<float> values = ValuesOf(7);
+  cache.Put(7, values);
+  EXPECT_EQ(cache.stats().bytes_held, 7 * 4 + 93 * 2);
+  const std::vector<float> held = Held(cache, 7);
+  for (size_t i = 0; i < kFloats; ++i) {
+    if (i < 7) {
+      EXPECT_EQ(held[i], values[i]) << i;
+    } else {
+      EXPECT_LE(std::abs(held[i] - values[i]), std::ldexp(std::abs(values[i]), -11) + 0x1p-14);
+    }
+  }
+  EXPECT_NE(held, values);
+  EXPECT_EQ(sizes.bytes(FeaturePrecision::kFull), 400);
+}
+
 TEST(FeatureCache, KeepsInFullWhatHalfCannotHold) {
   FeatureCache cache({.budget_bytes = 1000, .precision = FeaturePrecision::kHalf});
   int64_t frame = 0;

@@ -18,7 +18,7 @@ std::unique_ptr<FeatureCache> CacheOf(const std::shared_ptr<FeatureMemory>& memo
                                       int64_t frames) {
   return std::make_unique<FeatureCache>(
       FeatureCacheOptions{.precision = FeaturePrecision::kFull, .memory = memory, .frames = frames},
-      kFrameBytes);
+      FeatureSizes{.floats = kFloats});
 }
 
 void Fill(FeatureCache& cache, int64_t frames) {

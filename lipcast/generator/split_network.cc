@@ -14,10 +14,6 @@ namespace {
 using inference::Session;
 using inference::TensorInfo;
 
-int64_t FeatureBytes(int64_t floats, FeaturePrecision precision) {
-  return floats * (precision == FeaturePrecision::kHalf ? 2 : 4);
-}
-
 /// The output of this name and these dimensions; the batch may be free in one and 1 in the other.
 std::optional<size_t> FindCut(const std::vector<TensorInfo>& outputs, const TensorInfo& input) {
   for (size_t i = 0; i < outputs.size(); ++i) {
@@ -33,13 +29,30 @@ std::optional<size_t> FindCut(const std::vector<TensorInfo>& outputs, const Tens
 
 SplitNetwork::SplitNetwork(std::shared_ptr<const Session> image,
                            std::shared_ptr<const Session> audio, const FeatureCacheOptions& options,
-                           std::vector<size_t> cut_floats, size_t frame_floats)
+                           std::vector<Cut> cuts, FeatureSizes sizes)
     : image_(std::move(image)),
       audio_(std::move(audio)),
-      cut_floats_(std::move(cut_floats)),
-      frame_floats_(frame_floats),
-      cache_(options, FeatureBytes(static_cast<int64_t>(frame_floats), options.precision)),
-      scratch_(frame_floats * sizeof(float)) {}
+      cuts_(std::move(cuts)),
+      frame_floats_(static_cast<size_t>(sizes.floats)),
+      cache_(options, sizes),
+      scratch_(frame_floats_ * sizeof(float)) {}
+
+FeatureSizes SplitNetwork::LayOut(std::span<Cut> cuts) {
+  std::vector<Cut*> by_size;
+  FeatureSizes sizes;
+  for (Cut& cut : cuts) {
+    by_size.push_back(&cut);
+    sizes.floats += static_cast<int64_t>(cut.floats);
+  }
+  std::ranges::stable_sort(by_size, {}, &Cut::floats);
+  size_t at = 0;
+  for (Cut* cut : by_size) {
+    cut->at = at;
+    at += cut->floats;
+    if (static_cast<int64_t>(at) <= sizes.floats / 16) sizes.full = static_cast<int64_t>(at);
+  }
+  return sizes;
+}
 
 Result<std::unique_ptr<const SplitNetwork>> SplitNetwork::Create(
     std::shared_ptr<const Session> image, std::shared_ptr<const Session> audio,
@@ -50,24 +63,22 @@ Result<std::unique_ptr<const SplitNetwork>> SplitNetwork::Create(
     return WrongTensors(*image, "a picture with items " + picture + " -> 1 to " +
                                     std::to_string(kMaxCuts) + " features");
   }
-  std::vector<size_t> cut_floats;
-  int64_t frame_floats = 0;
+  std::vector<Cut> cuts;
   for (const TensorInfo& info : image->outputs()) {
     const int64_t floats = inference::ItemElements(info);
     if (floats < 1 || floats > INT32_MAX) {
       return WrongTensors(*image, "features of a stated size, but for the batch");
     }
-    cut_floats.push_back(static_cast<size_t>(floats));
-    frame_floats += floats;
+    cuts.push_back({0, static_cast<size_t>(floats)});
   }
   for (const Session* part : {image.get(), audio.get()}) {
     if (part->fixed_batch() > 1) return WrongTensors(*part, "a free batch, or 1");
   }
-  std::unique_ptr<SplitNetwork> network(new SplitNetwork(std::move(image), std::move(audio),
-                                                         options, std::move(cut_floats),
-                                                         static_cast<size_t>(frame_floats)));
+  const FeatureSizes sizes = LayOut(cuts);
+  std::unique_ptr<SplitNetwork> network(
+      new SplitNetwork(std::move(image), std::move(audio), options, std::move(cuts), sizes));
   LC_RETURN_IF_ERROR(network->Match(shapes));
-  if (network->stats().budget_bytes < FeatureBytes(frame_floats, options.precision)) {
+  if (network->stats().budget_bytes < sizes.bytes(options.precision)) {
     return std::unique_ptr<const SplitNetwork>();
   }
   return std::unique_ptr<const SplitNetwork>(std::move(network));
@@ -100,13 +111,11 @@ Status SplitNetwork::Match(const Shapes& shapes) {
 
 Status SplitNetwork::RunImage(std::span<const float> picture, std::span<float> features) const {
   std::array<std::span<float>, kMaxCuts> outputs;
-  size_t at = 0;
-  for (size_t i = 0; i < cut_floats_.size(); ++i) {
-    outputs[i] = features.subspan(at, cut_floats_[i]);
-    at += cut_floats_[i];
+  for (size_t i = 0; i < cuts_.size(); ++i) {
+    outputs[i] = features.subspan(cuts_[i].at, cuts_[i].floats);
   }
   const std::span<const float> inputs[] = {picture};
-  return image_->Run(1, inputs, std::span(outputs).first(cut_floats_.size()));
+  return image_->Run(1, inputs, std::span(outputs).first(cuts_.size()));
 }
 
 Status SplitNetwork::Run(int64_t frame, std::span<const float> picture,
@@ -122,14 +131,10 @@ Status SplitNetwork::Run(int64_t frame, std::span<const float> picture,
   }
   if (kept) features = kept->Values(scratch);
 
-  std::array<std::span<const float>, kMaxCuts + 1> cuts, inputs;
-  size_t at = 0;
-  for (size_t i = 0; i < cut_floats_.size(); ++i) {
-    cuts[i] = features.subspan(at, cut_floats_[i]);
-    at += cut_floats_[i];
-  }
+  std::array<std::span<const float>, kMaxCuts + 1> inputs;
   for (size_t i = 0; i < cut_of_input_.size(); ++i) {
-    inputs[i] = i == audio_input_ ? context : cuts[cut_of_input_[i]];
+    const Cut& cut = cuts_[cut_of_input_[i]];
+    inputs[i] = i == audio_input_ ? context : features.subspan(cut.at, cut.floats);
   }
   const std::span<float> outputs[] = {mouth};
   return audio_->Run(1, std::span(inputs).first(cut_of_input_.size()), outputs);

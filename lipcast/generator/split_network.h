@@ -40,17 +40,24 @@ class SplitNetwork {
 
  private:
   static constexpr size_t kMaxCuts = 64;
+  /// Where one output of the image part lies among a frame's features.
+  struct Cut {
+    size_t at, floats;
+  };
+  /// The smallest first. Those that add up to a sixteenth of all are kept in full: they are the
+  /// deepest, and half precision there is most of what it moves in the mouth.
+  static FeatureSizes LayOut(std::span<Cut> cuts);
   SplitNetwork(std::shared_ptr<const inference::Session> image,
                std::shared_ptr<const inference::Session> audio, const FeatureCacheOptions& options,
-               std::vector<size_t> cut_floats, size_t frame_floats);
+               std::vector<Cut> cuts, FeatureSizes sizes);
   /// Which output of the image part each input of the audio part takes; the sound's own is
   /// `audio_input_`.
   Status Match(const Shapes& shapes);
   Status RunImage(std::span<const float> picture, std::span<float> features) const;
 
   const std::shared_ptr<const inference::Session> image_, audio_;
-  const std::vector<size_t> cut_floats_;  ///< of each output of the image part
-  const size_t frame_floats_;             ///< all of them
+  const std::vector<Cut> cuts_;  ///< of each output of the image part
+  const size_t frame_floats_;    ///< all of them
   std::vector<size_t> cut_of_input_;
   size_t audio_input_ = 0;
   mutable FeatureCache cache_;

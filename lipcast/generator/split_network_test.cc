@@ -21,7 +21,7 @@ using testing::HasSubstr;
 
 constexpr int64_t kSide = 16;
 constexpr size_t kPlane = kSide * kSide, kContext = 8192;
-constexpr int64_t kFrameFloats = 3 * kPlane + 5;
+constexpr int64_t kFrameFloats = 3 * kPlane + 5, kFullFloats = 5;
 
 /// Two features: "edges" [3][S][S], the picture's thirds; "means" [5], of its first planes.
 FakeModel ImagePart() {
@@ -166,6 +166,18 @@ TEST(SplitNetwork, AFrameInHalfIsTheSameTheFirstTimeAsLater) {
   for (size_t i = 0; i < first.size(); ++i) ASSERT_NEAR(first[i], wanted[i], 0.001F) << i;
 }
 
+TEST(SplitNetwork, KeepsItsSmallTensorsInFullInHalf) {
+  const auto split = Loaded({.features = {.precision = FeaturePrecision::kHalf}});
+  const auto whole = Loaded({.split = false});
+  const std::vector<float> no_edges(kContext, 0.0F);
+  std::vector<float> drawn(3 * kPlane), wanted(drawn.size());
+  const int64_t frames[] = {3};
+  ASSERT_TRUE(split->Generate(frames, Noise(6 * kPlane, 3), no_edges, drawn).ok());
+  ASSERT_TRUE(whole->Generate(frames, Noise(6 * kPlane, 3), no_edges, wanted).ok());
+  EXPECT_EQ(drawn, wanted);
+  EXPECT_EQ(split->feature_stats()->bytes_held, 2 * kFrameFloats + 2 * kFullFloats);
+}
+
 TEST(SplitNetwork, KeepsNothingOfAPictureThatIsNoFrame) {
   Parts parts;
   const auto split = Loaded(parts), whole = Loaded({.split = false});
@@ -189,7 +201,7 @@ TEST(SplitNetwork, DrawsManyFramesOfOneCallEachWithItsOwn) {
 
 TEST(SplitNetwork, TakesTheWholeNetworkWhereTheBudgetHoldsNoFrame) {
   for (const auto precision : {FeaturePrecision::kHalf, FeaturePrecision::kFull}) {
-    const int64_t bytes = kFrameFloats * (precision == FeaturePrecision::kHalf ? 2 : 4);
+    const int64_t bytes = FeatureSizes{kFrameFloats, kFullFloats}.bytes(precision);
     Parts parts;
     parts.features = {.budget_bytes = bytes - 1, .precision = precision};
     EXPECT_FALSE(Loaded(parts)->feature_stats());

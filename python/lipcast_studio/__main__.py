@@ -48,7 +48,7 @@ def parser() -> argparse.ArgumentParser:
     )
     add.add_argument("--audio-steps", type=int, metavar="N", help="most training steps of the audio stage; else by size")
     add.add_argument("--image-steps", type=int, metavar="N", help="most training steps of the image stage; else by size")
-    add.add_argument("--base", metavar="AVATAR", help="avatar, a folder or a name, whose hearing is the start, or none; else the demo's")
+    add.add_argument("--base", metavar="AVATAR", help="avatar whose hearing is the start, or none; else the demo's")
     add.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto", help="what trains")
     add.add_argument("--threads", type=int, default=0, metavar="N", help="0 is one a core")
     add.add_argument("--name", help="the avatar's name; else the name of DIR")
