@@ -99,7 +99,10 @@ def parser() -> argparse.ArgumentParser:
 
 
 def _decibels(text: str) -> float:
-    value = float(text)
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
     if not 0 < value <= 100:
         raise argparse.ArgumentTypeError(f"{text}: want more than 0 and at most 100 dB")
     return value

@@ -8,7 +8,18 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from .errors import StudioError
+
 Box = tuple[int, int, int, int]
+
+
+def check_is_file(path: Path) -> None:
+    """Of what is to be read; StudioError says what stands there instead."""
+    if path.is_file():
+        return
+    if path.is_dir():
+        raise StudioError(f"{path}: a folder; want a file")
+    raise StudioError(f"{path}: {'not a regular file; want one' if path.exists() else 'no such file'}")
 
 
 def file_entry(data: bytes) -> dict[str, Any]:

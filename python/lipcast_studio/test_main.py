@@ -141,3 +141,10 @@ def test_a_signal_that_is_ignored_stays_so_and_a_thread_leaves_them_alone(monkey
     thread.start()
     thread.join()
     assert seen == [signal.SIG_IGN, before]
+
+
+@pytest.mark.parametrize("text", ["abc", "nan", "0", "100.5", ""])
+def test_decibels_that_are_none_say_what_is_wanted(text: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert __main__.main(["optimise", "anna", "--require-psnr", text]) == 2
+    told = capsys.readouterr().err
+    assert f"--require-psnr: {text}: want more than 0 and at most 100 dB" in told and told.count("\n") == 1
