@@ -19,7 +19,7 @@ _MANIFEST, _MOST_MANIFEST_BYTES = "avatar.json", 16 << 20
 _MOST_FILES, _MOST_FILE_BYTES, _MOST_BYTES = 200_000, 1 << 30, 4 << 30
 _MOST_NAME_BYTES, _MOST_PART_BYTES = 1024, 255
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
-_ENCRYPTED, _FILE_TYPE, _LINK = 0x1, 0o170000, 0o120000
+_ENCRYPTED, _UTF8, _FILE_TYPE, _LINK = 0x1, 0x800, 0o170000, 0o120000
 _BROKEN = (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError)
 
 
@@ -89,11 +89,12 @@ def _check_names(names: Sequence[str], where: Path) -> None:
 def _check_sizes(sizes: Sequence[int], where: Path) -> None:
     if len(sizes) > _MOST_FILES or sum(sizes) > _MOST_BYTES or max(sizes, default=0) > _MOST_FILE_BYTES:
         most = f"{_MOST_FILES} files, {_MOST_FILE_BYTES >> 30} GiB each and {_MOST_BYTES >> 30} GiB in all"
-        raise StudioError(f"{where}: {len(sizes)} files, {sum(sizes)} bytes, {max(sizes, default=0)} in one; want at most {most}")
+        found = f"{len(sizes)} files, {sum(sizes)} bytes, {max(sizes, default=0)} in one"
+        raise StudioError(f"{where}: {found}; want at most {most}")
 
 
 def _walk(folder: Path, root: Path, around: frozenset[Path]) -> Iterator[Path]:
-    """Every file in there, links followed. StudioError for one that leads out of `root`, nowhere, or to a folder `around` it."""
+    """Every file in there, links followed. StudioError for one that leads out of `root`, nowhere, or to what is `around` it."""
     for path in sorted(folder.iterdir()):
         if path.is_symlink() and not path.exists():
             raise StudioError(f"{path}: a link that leads nowhere; want a file inside the package")
@@ -113,16 +114,16 @@ def _is_archive(path: Path) -> bool:
     return path.suffix == ".zip" or (path.name.startswith(".") and path.name.endswith(".part"))
 
 
-def _files(folder: Path, output: Path) -> dict[str, Path]:
-    """What is packed, by name: all that avatar.json lists or that lies with it, but no archives beside it."""
+def _files(folder: Path, made: Sequence[Path]) -> dict[str, Path]:
+    """What is packed, by name: all that avatar.json lists or that lies with it; no archive beside it, nothing of `made`."""
     listed = read_manifest(folder).get("files")
     listed = listed if isinstance(listed, dict) else {}
-    root = folder.resolve()
+    root, own = folder.resolve(), [path.resolve() for path in made]
     found: dict[str, Path] = {}
     for path in _walk(folder, root, frozenset({root})):
         name = path.relative_to(folder).as_posix()
         beside = path.parent == folder and _is_archive(path)
-        if path.is_file() and path.resolve() != output.resolve() and (name in listed or not beside):
+        if path.is_file() and path.resolve() not in own and (name in listed or not beside):
             found[name] = path
     missing = next((name for name in listed if name not in found), None)
     if missing is not None:
@@ -138,15 +139,17 @@ def pack(folder: Path, output: Path, overwrite: bool) -> None:
         raise StudioError(f"{output}: want a name that ends in .zip", EXIT_OUTPUT)
     if output.exists() and not overwrite:
         raise StudioError(f"{output}: exists; --overwrite replaces it", EXIT_OUTPUT)
-    files = _files(folder, output)
     part = output.with_name(f".{output.name}.part")
+    files = _files(folder, (output, part))
     try:
         with zipfile.ZipFile(part, "w", zipfile.ZIP_STORED, strict_timestamps=False) as archive:
             for name, path in files.items():
                 archive.write(path, name)
         part.replace(output)
     except OSError as error:
-        raise StudioError(f"{error.filename or output}: {error.strerror}", EXIT_OUTPUT) from None
+        if error.filename in map(str, files.values()):
+            raise StudioError(f"{error.filename}: {error.strerror}") from None
+        raise StudioError(f"{output}: {error.strerror}", EXIT_OUTPUT) from None
     finally:
         part.unlink(missing_ok=True)
 
@@ -176,11 +179,20 @@ def _entry_fault(entry: zipfile.ZipInfo) -> str:
     return ""
 
 
+def _name_of(entry: zipfile.ZipInfo) -> str:
+    """As the loader reads it: UTF-8 where it is that, marked so or not (macOS does not mark it), else code page 437."""
+    name = entry.orig_filename  # `filename` ends at a NUL
+    try:
+        return name if entry.flag_bits & _UTF8 else name.encode("cp437").decode("utf-8")
+    except UnicodeError:
+        return name
+
+
 def _entries(archive: zipfile.ZipFile, source: Path) -> dict[str, zipfile.ZipInfo]:
     """Its files by name. StudioError, before any is read, for what the loader refuses."""
     found: dict[str, zipfile.ZipInfo] = {}
     for entry in archive.infolist():
-        name = entry.orig_filename  # `filename` ends at a NUL
+        name = _name_of(entry)
         if name.endswith("/"):
             _check_names([name[:-1]], source)
             continue
@@ -241,7 +253,7 @@ def _manifest_in(path: Path) -> dict[str, Any] | None:
     if path.is_dir():
         return read_manifest(path) if (path / _MANIFEST).is_file() else None
     with _opened(path) as archive:
-        if _top(archive.namelist()) is None:
+        if _top([_name_of(entry) for entry in archive.infolist()]) is None:
             return None
         entries = _entries(archive, path)
         if (top := _top(list(entries))) is None:

@@ -14,7 +14,7 @@ import pytest
 
 from . import __main__, archive
 from .engine import inspect
-from .errors import EXIT_INPUT, StudioError
+from .errors import EXIT_INPUT, EXIT_OUTPUT, StudioError
 
 DEMO = Path(__file__).parents[2] / "avatars/demo"
 
@@ -104,6 +104,15 @@ def test_what_the_loader_refuses_of_an_archive_is_not_unpacked(
     told = capsys.readouterr().err
     assert told.startswith(f"lipcast: {file}: ") and said in told and told.count("\n") == 1
     assert [path.name for path in tmp_path.iterdir()] == ["bad.zip"]
+
+
+def test_names_in_utf8_that_are_not_marked_as_such_are_read_as_the_loader_reads_them(tmp_path: Path) -> None:
+    """macOS packs so. Others of old are in code page 437."""
+    for name, stored in (("кадры/0.png", "кадры/0.png".encode()), ("\u00e9/0.png", b"\x82/0.png")):
+        file = zipped(tmp_path / "a.zip", "odd".ljust(len(stored), "d"))
+        file.write_bytes(file.read_bytes().replace(b"odd".ljust(len(stored), b"d"), stored))
+        archive.unpack(file, tmp_path / "out", overwrite=True)
+        assert (tmp_path / "out" / name).read_bytes() == b"{}"
 
 
 @pytest.mark.filterwarnings("ignore:Duplicate name")
@@ -327,3 +336,28 @@ def test_an_avatar_that_cannot_be_listed_says_why_in_its_line(tmp_path: Path) ->
         ["locked", f"{tmp_path}/locked.zip: 'odd' is encrypted; want a plain archive"],
         ["null", f"{tmp_path}/null/avatar.json: generator is no object"],
     ]
+
+
+def test_what_a_killed_run_left_at_its_output_is_not_packed_into_itself(tmp_path: Path) -> None:
+    folder = avatar(tmp_path / "anna")
+    (folder / "frames/.a.zip.part").write_bytes(b"left by a killed run")
+    archive.pack(folder, folder / "frames/a.zip", overwrite=False)
+    with zipfile.ZipFile(folder / "frames/a.zip") as made:
+        assert sorted(made.namelist()) == ["avatar.json", "frames/000001.png"]
+
+
+def test_a_file_that_cannot_be_read_and_an_output_that_cannot_be_written_are_told_apart(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = avatar(tmp_path / "anna")
+    with pytest.raises(StudioError, match=r"none/a\.zip: No such file or directory") as caught:
+        archive.pack(folder, tmp_path / "none/a.zip", overwrite=False)
+    assert caught.value.code == EXIT_OUTPUT
+
+    def locked(self: zipfile.ZipFile, path: Path, name: str) -> None:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(zipfile.ZipFile, "write", locked)
+    with pytest.raises(StudioError, match=r"anna/avatar\.json: Permission denied") as caught:
+        archive.pack(folder, tmp_path / "a.zip", overwrite=False)
+    assert caught.value.code == EXIT_INPUT

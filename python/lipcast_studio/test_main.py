@@ -89,7 +89,8 @@ def test_a_command_that_is_ended_tidies_up_and_exits_with_130(make: Callable[[Pa
     command = make(tmp_path / "source")
     before = files(tmp_path)
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
-    with subprocess.Popen([sys.executable, "-m", "lipcast_studio", *command], env=environment, stderr=subprocess.PIPE) as process:
+    command = [sys.executable, "-m", "lipcast_studio", *command]
+    with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE) as process:
         end_s = time.monotonic() + 60
         while files(tmp_path) == before and process.poll() is None and time.monotonic() < end_s:
             time.sleep(0.002)
