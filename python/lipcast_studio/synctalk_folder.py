@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import math
 import re
 import shutil
@@ -17,7 +16,7 @@ import cv2
 
 from .errors import StudioError
 from .face_boxes import Boxes, check_boxes
-from .package_files import Box
+from .package_files import Box, read_json
 
 _IMAGES = "full_body_img"
 _BOXES = ("cache/crop_rectangles.json", "crop_rectangles.json", "cache/crop_rects.json", "crop_rects.json")
@@ -103,16 +102,6 @@ def _landmark_box(path: Path) -> Box | str:
     return (x0, y0, x1, y0 + x1 - x0)
 
 
-def _json(path: Path) -> Any:
-    """What it holds; a whole number too large for 64 bits as a float, perhaps infinite."""
-    try:
-        return json.loads(path.read_text("utf-8"), parse_int=lambda text: int(text) if len(text) < 20 else float(text))
-    except ValueError:
-        raise StudioError(f"{path}: not JSON") from None
-    except RecursionError:
-        raise StudioError(f"{path}: nested too deep") from None
-
-
 def _rate(value: Any) -> Fraction | None:
     """None where that is no rate an avatar can have."""
     return Fraction(value).limit_denominator(1001) if type(value) in (int, float) and 1 <= value <= 120 else None
@@ -122,7 +111,7 @@ def read_rate(folder: Path, say: Callable[[str], None]) -> Fraction | None:
     """Frames a second of an ONNX package, for the whole or in each of `videos`; None, which it says, where that is no rate."""
     if not (folder / _INFO).is_file():
         return None
-    info = _json(folder / _INFO)
+    info = read_json(folder / _INFO)
     info = info if isinstance(info, dict) else {}
     videos = info.get("videos")
     parts = [info, *(videos.values() if isinstance(videos, dict) else [])]
@@ -152,7 +141,7 @@ def check_hashes(folder: Path, models: Sequence[Path], say: Callable[[str], None
     """Models of an ONNX package are those that its onnx_dist_config.json lists, where it does. StudioError names another."""
     if not (folder / _HASHES).is_file():
         return
-    listed = list(_hashes(_json(folder / _HASHES)))
+    listed = list(_hashes(read_json(folder / _HASHES)))
     checked = []
     for model in (model for model in models if model.is_file() and model.absolute().is_relative_to(folder.absolute())):
         wanted = {sha256 for name, sha256 in listed if name in (model.name, model.stem)}
@@ -169,7 +158,7 @@ def check_hashes(folder: Path, models: Sequence[Path], say: Callable[[str], None
 
 def _table(path: Path, count: int) -> list[Any]:
     """Boxes of crop_rectangles.json (keyed "0"..) or crop_rects.json (a list)."""
-    found = _json(path)
+    found = read_json(path)
     if isinstance(found, dict):
         found = [found.get(str(i)) for i in range(count)]
     if not isinstance(found, list) or len(found) < count:
