@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import hashlib
 import io
 import json
 import os
@@ -199,6 +200,155 @@ def test_an_onnx_package_is_imported_without_its_models_being_touched(
     lab.lipcast("inspect", tmp_path / "a", "--json")
 
 
+@pytest.fixture
+def package(tmp_path: Path) -> Path:
+    """An ONNX avatar package, with the demo's networks."""
+    folder = tmp_path / "package"
+    for name in ("models", "cache", "full_body_img"):
+        (folder / name).mkdir(parents=True)
+    for i in range(FRAMES):
+        picture = avatars.draw_frame(i, SIZE, box=box(i), textured=True)
+        cv2.imwrite(str(folder / f"full_body_img/{i + 1}.png"), picture)
+    for name in ("generator.onnx", "audio_encoder.onnx"):
+        shutil.copy(lab.ROOT / "avatars/demo" / name, folder / "models" / name)
+    table = {str(i): {"rect": list(box(i))} for i in range(FRAMES)}
+    (folder / "cache/crop_rectangles.json").write_text(json.dumps(table))
+    return folder
+
+
+LEFT_ASIDE = "want one rate of 1 to 120; it is left aside"
+
+
+@pytest.mark.parametrize(
+    ("info", "rate", "said"),
+    [
+        ({"package_version": "2.0", "fps": 30}, "30", ""),
+        ({"videos": {"full": {"fps": 29.97002997}, "lips": {}}}, "30000/1001", ""),
+        ({"fps": 24, "videos": {"full": {"fps": 24.0}}}, "24", ""),
+        ({"package_version": "2.0", "fps": None, "videos": []}, "25", ""),
+        ([1], "25", ""),
+        ({"fps": 0}, "25", f"fps 0: {LEFT_ASIDE}"),
+        ({"fps": 24, "videos": {"a": {"fps": 30}}}, "25", f"fps 24, 30: {LEFT_ASIDE}"),
+        ({"fps": float("nan")}, "25", f"fps nan: {LEFT_ASIDE}"),
+        ({"fps": ["x" * 99]}, "25", f"fps ['xxxxxxxxxxxxxxxxxx: {LEFT_ASIDE}"),
+        ({"fps": 10**400}, "25", f"fps inf: {LEFT_ASIDE}"),
+        ({"fps": True}, "25", f"fps True: {LEFT_ASIDE}"),
+    ],
+)
+def test_an_onnx_package_is_shown_at_the_rate_that_it_names(
+    info: object,
+    rate: str,
+    said: str,
+    package: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    (package / "package_info.json").write_text(json.dumps(info))
+    assert main(["import", str(package), "-o", str(tmp_path / "a")]) == 0
+    assert lab.rate(lab.read_manifest(tmp_path / "a")["fps"]) == lab.rate(rate)
+    told = capsys.readouterr().err
+    assert ("package_info.json" in told) == bool(said) and said in told
+    if not said:
+        lab.lipcast("inspect", tmp_path / "a", "--json")
+
+
+LISTS: list[Callable[[str, str], object]] = [
+    lambda name, sha: {f"models/{name}": sha.upper()},
+    lambda name, sha: {"sha256": {name: sha}},
+    lambda name, sha: {"models": {name: {"size": 7, "sha256": sha}}},
+    lambda name, sha: {"files": [{"path": f"models/{name}", "sha256": sha}, "x"]},
+    lambda name, sha: {"onnx": {name.removesuffix(".onnx"): {"sha256": sha}}},
+]
+
+
+@pytest.mark.parametrize("list_of", LISTS)
+@pytest.mark.parametrize("name", ["generator.onnx", "audio_encoder.onnx"])
+def test_a_model_of_an_onnx_package_is_the_one_whose_hash_is_listed(
+    list_of: Callable[[str, str], object],
+    name: str,
+    package: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    right = hashlib.sha256((package / "models" / name).read_bytes()).hexdigest()
+    config = package / "onnx_dist_config.json"
+    config.write_text(json.dumps(list_of(name, right)))
+    assert main(["import", str(package), "-o", str(tmp_path / "o/a")]) == 0
+    told = capsys.readouterr().err
+    assert f"onnx_dist_config.json: the sha256 of {name} as listed" in told
+    shutil.rmtree(tmp_path / "o")
+    config.write_text(json.dumps(list_of(name, "0" * 64)))
+    said = f"sha256 = {right}: want {'0' * 64} as in onnx_dist_config.json"
+    refused(tmp_path / "o/a", f"models/{name}: {said}", flags=(package,))
+
+
+def test_a_list_without_the_models_says_nothing_of_them(
+    package: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lists = {"lips.onnx": "0" * 64, "generator.onnx": {"sha256": "none", "size": 1}}
+    (package / "onnx_dist_config.json").write_text(json.dumps(lists))
+    assert main(["import", str(package), "-o", str(tmp_path / "a")]) == 0
+    assert "onnx_dist_config" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["cache/crop_rectangles.json", "package_info.json", "onnx_dist_config.json"],
+)
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        ("[" * 100_000, "nested too deep"),
+        ("[1", "not JSON"),
+        ('"' + "9" * 5000, "not JSON"),
+    ],
+    ids=["deep", "cut", "long"],
+)
+def test_a_damaged_table_of_a_package_is_one_line(
+    name: str, data: str, said: str, package: Path, tmp_path: Path
+) -> None:
+    (package / name).write_text(data)
+    refused(tmp_path / "o/a", f"{name}: {said}", flags=(package,))
+
+
+def test_boxes_of_endless_digits_are_no_boxes(package: Path, tmp_path: Path) -> None:
+    rows = ", ".join([f"[1{'0' * 400}, 0, 9, 9]", f"[1, 0, 9{'0' * 5000}, 9]"] * 3)
+    (package / "cache/crop_rectangles.json").write_text(f"[{rows}]")
+    said = "no frame has a usable face box; frame 0: a box is not four numbers"
+    refused(tmp_path / "o/a", said, flags=(package,))
+
+
+def test_the_ending_of_a_network_may_be_in_capitals(
+    package: Path, tmp_path: Path
+) -> None:
+    flags: list[object] = []
+    for flag, name in (
+        ("--checkpoint", "generator"),
+        ("--audio-encoder", "audio_encoder"),
+    ):
+        (package / f"models/{name}.onnx").rename(tmp_path / f"{name.upper()}.ONNX")
+        flags += [flag, tmp_path / f"{name.upper()}.ONNX"]
+    assert (
+        main(["import", str(package), "-o", str(tmp_path / "a"), *map(str, flags)]) == 0
+    )
+    lab.lipcast("inspect", tmp_path / "a", "--json")
+
+
+@pytest.mark.parametrize("flag", ["--checkpoint", "--audio-encoder"])
+def test_what_is_no_file_is_not_called_missing(
+    flag: str, package: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "195.pth").mkdir()
+    for path, said in (
+        (tmp_path / "195.pth", "195.pth: a folder; want a file"),
+        (Path("/dev/null"), "/dev/null: not a regular file; want one"),
+        (tmp_path / "none.pth", "none.pth: no such file"),
+    ):
+        refused(tmp_path / "o/a", said, flags=(package, flag, path))
+    said = "/dev/null: neither a folder nor a file"
+    refused(tmp_path / "o/a", said, flags=("/dev/null",))
+
+
 def test_frames_without_a_usable_face_are_named_and_stay_untouched(
     copy: Callable[[], Path], imported: Path, tmp_path: Path
 ) -> None:
@@ -309,8 +459,10 @@ def test_a_packed_avatar_loads_and_unpacks_to_the_same_files(
     (tmp_path / "broken").mkdir()
     (tmp_path / "broken/avatar.json").write_text("{")
     listed = lab.lipcast("avatar", "list", tmp_path).stdout.decode().splitlines()
-    assert listed[0].startswith("back\t320x240\t6 frames\tsynctalk 160 px")
-    assert listed[1].startswith("broken\t") and "not JSON" in listed[1]
+    columns = "320x240\t6 frames\tsynctalk 160 px"
+    assert listed[0] == f"a\t{columns}\t{packed}"
+    assert listed[1] == f"back\t{columns}\t{tmp_path / 'back'}"
+    assert listed[2].startswith("broken\t") and "not JSON" in listed[2]
 
 
 def test_without_python_the_command_says_so_in_one_line(

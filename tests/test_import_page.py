@@ -54,14 +54,15 @@ def test_every_command_of_the_page_is_run_here() -> None:
     found = [c for title in titles for c in commands(title)]
     known = [c for t in (SYNCTALK, LOOK, WAV2LIP, ULTRALIGHT) for c in commands(t)]
     assert sorted(found) == sorted(known)
-    assert [command.split()[1] for command in commands(LOOK)] == [
-        "inspect",
-        "avatar",
-        "render",
-        "serve",
-        "avatar",
+    assert [command.split()[1:3] for command in commands(LOOK)] == [
+        ["inspect", "avatars/anna"],
+        ["avatar", "optimise"],
+        ["avatar", "verify"],
+        ["render", "--avatar"],
+        ["serve", "-a"],
+        ["avatar", "pack"],
     ]
-    assert len(known) == 8
+    assert len(known) == 9
 
 
 @pytest.fixture
@@ -84,11 +85,13 @@ def served(anna: Path) -> Iterator[str]:
         assert process.wait(60) == 0
 
 
-def test_the_imported_person_is_looked_at_rendered_and_packed(anna: Path) -> None:
+def test_the_imported_person_is_made_faster_rendered_and_packed(anna: Path) -> None:
     """Made-up weights are no talking mouth, so `verify` fails it: exit 1, with the whole report."""
-    inspect, verify, render, _, pack = commands(LOOK)
+    inspect, optimise, verify, render, _, pack = commands(LOOK)
     page_commands.run(inspect, anna)
     assert (anna / "sheet.png").stat().st_size > 1000
+    assert "draws with " in page_commands.run(optimise, anna)
+    assert "split" in lab.read_manifest(anna / "avatars/anna")["generator"]
     assert "verdict: FAIL" in page_commands.run(verify, anna, code=1)
     report = json.loads((anna / "anna-report/verify.json").read_text())
     assert report["clips"][0]["name"] == "speech"

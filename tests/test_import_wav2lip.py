@@ -172,6 +172,16 @@ def test_a_larger_twin_is_imported_as_onnx_and_drawn(
     assert len(lab.hashes(tmp_path / "a", wav)) == 6  # of 30000/1001 a second
 
 
+def test_the_ending_of_a_network_may_be_in_capitals(tmp_path: Path) -> None:
+    model = models.generator("random", inner_px=96, sound=(1, 80, 16))
+    (tmp_path / "WAV2LIP.ONNX").write_bytes(model.SerializeToString())
+    picture = tmp_path / "anna.png"
+    cv2.imwrite(str(picture), avatars.draw_frame(0, SIZE, box=BOX, textured=True))
+    flags = (tmp_path / "WAV2LIP.ONNX", "--video", picture, *BOX_FLAG)
+    assert main(["import", *map(str, flags), "-o", str(tmp_path / "a")]) == 0
+    lab.lipcast("inspect", tmp_path / "a", "--json")
+
+
 def test_boxes_of_each_frame_come_from_a_file_and_frames_without_a_face_are_named(
     imported: Path, video: Path, tmp_path: Path
 ) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pickle
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +14,7 @@ import cv2
 import lab
 import numpy as np
 import pytest
+from lipcast_studio import pickled_boxes
 from lipcast_studio.__main__ import main
 from lipcast_studio.errors import StudioError
 from lipcast_studio.livetalking_folder import read_livetalking
@@ -103,6 +105,104 @@ def test_anything_else_is_refused_with_its_byte(value: object, tmp_path: Path) -
     path.write_bytes(pickle.dumps(value, 4))
     with pytest.raises(StudioError, match=r"c\.pkl: byte \d+: "):
         read_pickled_numbers(path)
+
+
+def memo_bomb() -> bytes:
+    """Nine lists in each other, each sixteen times the one before: 16**9 in print."""
+    inner: list = []
+    for _ in range(9):
+        inner = [inner] * 16
+    return pickle.dumps([inner] * FRAMES, 4)
+
+
+def long_of(size: int) -> bytes:
+    """LONG4: an integer of so many bytes, as the first coordinate of every row."""
+    number = pickle.LONG4 + size.to_bytes(4, "little") + b"\1" * size
+    rows = pickle.MARK + number + b"K\1K\2K\3" + pickle.TUPLE + pickle.BINPUT + b"\0"
+    return (
+        pickle.EMPTY_LIST
+        + pickle.MARK
+        + rows
+        + (pickle.BINGET + b"\0") * (FRAMES - 1)
+        + pickle.APPENDS
+        + pickle.STOP
+    )
+
+
+def wide_names() -> bytes:
+    """STACK_GLOBAL of lists, whose print would have 10**10 elements."""
+    many = pickle.MARK + b"K\1" * 10**5 + pickle.LIST + pickle.BINPUT + b"\0"
+    held = pickle.MARK + (pickle.BINGET + b"\0") * 10**5 + pickle.LIST
+    return many + held + many + pickle.STACK_GLOBAL + pickle.STOP
+
+
+BOMBS = {
+    "a memo bomb": (memo_bomb, "nested more than 3 deep"),
+    "deep tuples": (lambda: b")" + b"\x85" * 100_000 + b".", "nested more than 3"),
+    "20 MB": (lambda: long_of(20_000_000), "LONG4: an integer of 20000000 bytes"),
+    "5 MB": (lambda: long_of(5_000_000), "LONG4: an integer of 5000000 bytes"),
+    "nine bytes": (lambda: long_of(9), "LONG4: an integer of 9 bytes, want at most 8"),
+    "long digits": (lambda: b"(I" + b"9" * 5000 + b"\nl.", "not a whole pickle"),
+    "many digits": (lambda: b"(L" + b"9" * 40 + b"L\nl.", "LONG: an integer of 17"),
+    "wide names": (wide_names, "a name that is no text"),
+    "text": (lambda: b"cos\n" + b"x" * 10**6 + b"\n.", r"the name os\.xx"),
+    "bytes": (
+        lambda: b"\x8e" + (10**6).to_bytes(8, "little") + b"x" * 10**6 + b".",
+        "",
+    ),
+    "itself": (lambda: b"]q\0h\0a.", "a list that grows when another holds it"),
+    "grows later": (lambda: b"]q\0\x850h\0", "POP"),
+    "held": (lambda: b"(]q\0lh\0K\1a.", "a list that grows when another holds it"),
+    "below a mark": (lambda: b"K\1(\x85.", "fewer values than it takes"),
+}
+
+
+@pytest.mark.parametrize("name", BOMBS)
+def test_a_file_made_to_hang_or_break_the_reader_is_one_short_line(
+    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    make_bytes, said = BOMBS[name]
+    folder = make(tmp_path / "a", as_wav2lip)
+    (folder / "coords.pkl").write_bytes(make_bytes())
+    (tmp_path / "net.onnx").write_bytes(b"")
+    flags = ["--checkpoint", "net.onnx", "--audio-encoder", "net.onnx"]
+    assert main(["import", str(folder), "-o", str(tmp_path / "out"), *flags]) == 3
+    told = capsys.readouterr().err
+    assert told.count("\n") == 1 and len(told) < 400
+    assert re.search(rf"coords\.pkl: byte \d+: .*{said}", told), told
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    "data",
+    [b"(" * 9, b"K\1" * 9, b"K\1" + b"\x94" * 9, b"(" + b"]" * 9 + b"l"],
+)
+def test_a_file_of_too_many_values_is_refused(
+    data: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pickled_boxes, "_MOST_OBJECTS", 8)
+    (tmp_path / "c.pkl").write_bytes(data)
+    with pytest.raises(StudioError, match=r"c\.pkl: byte \d+: more than 8 values"):
+        read_pickled_numbers(tmp_path / "c.pkl")
+
+
+@pytest.mark.parametrize(
+    ("rows", "said"),
+    [
+        ([[[[1] * 16] * 16] * 16] * FRAMES, "nested more than 3 deep"),
+        ([[[1] * 16] * 16] * FRAMES, "box 0 is a list of 16: want four"),
+        ([(1, 2, [3] * 9, "x" * 500)] * FRAMES, "box 0 holds 1, 2, a list of 9, 'xx"),
+        ([(1, 2, 3, None)] * FRAMES, "box 0 holds 1, 2, 3, None: want four"),
+    ],
+)
+def test_rows_that_are_no_boxes_are_told_by_their_kind(
+    rows: list, said: str, tmp_path: Path
+) -> None:
+    folder = make(tmp_path / "a", as_wav2lip)
+    (folder / "coords.pkl").write_bytes(pickle.dumps(rows))
+    with pytest.raises(StudioError, match=said) as caught:
+        read_livetalking(folder)
+    assert len(str(caught.value)) < 300
 
 
 def test_every_cut_of_a_file_is_refused_in_one_line(tmp_path: Path) -> None:

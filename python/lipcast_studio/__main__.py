@@ -5,14 +5,21 @@ from __future__ import annotations
 import argparse
 import json
 import shlex
+import signal
 import sys
-from collections.abc import Sequence
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 from typing import NoReturn
 
 from . import archive
 from .archive import find_avatar
-from .errors import EXIT_FAILURE, EXIT_OUTPUT, EXIT_UNAVAILABLE, EXIT_USAGE, StudioError
+from .errors import EXIT_FAILURE, EXIT_INTERRUPTED, EXIT_OUTPUT, EXIT_UNAVAILABLE, EXIT_USAGE, StudioError
+
+_ONE_WISH_S = 0.5  # a terminal and a parent may both pass on one Ctrl-C
 
 
 class _Parser(argparse.ArgumentParser):
@@ -90,7 +97,10 @@ def parser() -> argparse.ArgumentParser:
 
 
 def _decibels(text: str) -> float:
-    value = float(text)
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
     if not 0 < value <= 100:
         raise argparse.ArgumentTypeError(f"{text}: want more than 0 and at most 100 dB")
     return value
@@ -174,10 +184,37 @@ def _run(arguments: Sequence[str]) -> int:
     return 0
 
 
+@contextmanager
+def _signals_as_interrupts() -> Iterator[None]:
+    """SIGINT and SIGTERM raise KeyboardInterrupt, so that what was begun is tidied away. One that is ignored stays so.
+
+    Two within half a second are one wish: the second does not end the tidying.
+    """
+    last_s = float("-inf")
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        nonlocal last_s
+        before_s, last_s = last_s, time.monotonic()
+        if last_s - before_s > _ONE_WISH_S:
+            raise KeyboardInterrupt
+
+    here = threading.current_thread() is threading.main_thread()  # only there can they be handled
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM) if here}
+    before = {n: handler for n, handler in handlers.items() if handler in (signal.SIG_DFL, signal.default_int_handler)}
+    for number in before:
+        signal.signal(number, stop)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command; every failure is one line on standard error and its exit code."""
     try:
-        return _run(sys.argv[1:] if arguments is None else arguments)
+        with _signals_as_interrupts():
+            return _run(sys.argv[1:] if arguments is None else arguments)
     except StudioError as error:
         print(f"lipcast: {error}", file=sys.stderr)
         return error.code
@@ -190,7 +227,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"lipcast: {sys.executable}: Python package {error.name} is missing: {wanted}", file=sys.stderr)
         return EXIT_UNAVAILABLE
     except KeyboardInterrupt:
-        return 130
+        return EXIT_INTERRUPTED
 
 
 if __name__ == "__main__":

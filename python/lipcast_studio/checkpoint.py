@@ -10,6 +10,7 @@ from typing import Any
 
 from .errors import StudioError
 from .find_torch import find_torch
+from .package_files import check_is_file
 
 find_torch()
 
@@ -25,8 +26,7 @@ def _first_names(names: Iterable[str], limit: int = 3) -> str:
 
 
 def _load(path: Path) -> Any:
-    if not path.is_file():
-        raise StudioError(f"{path}: no such file")
+    check_is_file(path)
     # PyTorch reads these two without its weights-only guard (tar up to 2.5, TorchScript in all).
     if tarfile.is_tarfile(path):
         raise StudioError(f"{path}: a tar checkpoint can carry code; want one written by torch.save")

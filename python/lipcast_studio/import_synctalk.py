@@ -10,7 +10,7 @@ from .livetalking_folder import is_livetalking, read_livetalking
 from .new_package import claim, new_package, package_name
 from .package_files import encoded_audio, file_entries, unet_generator, write_boxes, write_manifest
 from .speech import SPEECH_FILE, take_speech
-from .synctalk_folder import copy_pictures, read_boxes, read_pictures
+from .synctalk_folder import check_hashes, copy_pictures, read_boxes, read_pictures, read_rate
 from .synctalk_models import Say, find_audio_encoder, find_generator, write_audio_encoder, write_generator
 
 _SOUNDS = (SPEECH_FILE, "aud.wav")  # the latter is what both trainings cut from their video
@@ -33,11 +33,13 @@ def import_synctalk(
     The pictures are copied byte for byte, so nothing is encoded twice.
     """
     if not source.is_dir():
-        raise StudioError(f"{source}: no such folder")
+        raise StudioError(f"{source}: {'neither a folder nor a file' if source.exists() else 'no such folder'}")
     name = package_name(name, output, licence)
     claim(output, overwrite)
     generator_from = checkpoint or find_generator(source)
     encoder_from = audio_encoder or find_audio_encoder(source)
+    check_hashes(source, (generator_from, encoder_from), say)
+    rate = read_rate(source, say)
     livetalking = is_livetalking(source)
     if livetalking:
         pictures, boxes = read_livetalking(source)
@@ -58,14 +60,15 @@ def import_synctalk(
         write_boxes(part, boxes.boxes)
         family = "synctalk" if kind == "ave" else "ultralight"
         audio = encoded_audio(kind)
-        skipped = boxes.skipped(Fraction(audio["fps"]["num"], audio["fps"]["den"]))
+        fps = rate or Fraction(audio["fps"]["num"], audio["fps"]["den"])
+        skipped = boxes.skipped(fps)
         if skipped:
             say(skipped)
         manifest = {
             "format": "lipcast-avatar",
             "schema_version": 1,
             "name": name,
-            "fps": audio["fps"],
+            "fps": {"num": fps.numerator, "den": fps.denominator},
             "frame_count": len(pictures.paths),
             "width": pictures.width,
             "height": pictures.height,

@@ -15,7 +15,7 @@ from .face_boxes import Boxes, check_boxes, parse_box, parse_pads, read_box_file
 from .livetalking_folder import is_livetalking, read_livetalking
 from .new_package import claim, new_package, package_name
 from .onnx_file import wav2lip_inner_px
-from .package_files import file_entries, mel_audio, wav2lip_generator, write_boxes, write_manifest
+from .package_files import check_is_file, file_entries, mel_audio, wav2lip_generator, write_boxes, write_manifest
 from .speech import take_speech
 from .synctalk_folder import copy_pictures
 from .video_frames import Frames, write_frames
@@ -25,9 +25,8 @@ Say = Callable[[str], None]
 
 def write_generator(source: Path, target: Path, say: Say) -> int:
     """Copies an .onnx of any size, exports a .pth of the published 96 px network; returns its side in pixels."""
-    if not source.is_file():
-        raise StudioError(f"{source}: no such file")
-    if source.suffix == ".onnx":
+    check_is_file(source)
+    if source.suffix.lower() == ".onnx":
         inner_px = wav2lip_inner_px(source)
         shutil.copyfile(source, target)
         say(f"generator: {source.name}, {inner_px} px, taken as it is")

@@ -10,7 +10,7 @@ import numpy as np
 from .errors import StudioError
 from .face_boxes import Boxes, box_fault, check_boxes
 from .package_files import Box
-from .pickled_boxes import read_pickled_numbers
+from .pickled_boxes import read_pickled_numbers, shown
 from .synctalk_folder import Pictures, read_numbered
 
 IMAGES, COORDS = "full_imgs", "coords.pkl"
@@ -67,8 +67,10 @@ def read_livetalking(folder: Path) -> tuple[Pictures, Boxes]:
         count = len(found) if isinstance(found, list) else 0
         raise StudioError(f"{path}: {count} boxes, want {len(pictures.paths)} as {IMAGES}/ has pictures")
     for i, row in enumerate(found):
-        if not isinstance(row, tuple | list) or len(row) != 4 or any(type(v) is not int for v in row):
-            raise StudioError(f"{path}: box {i} is {row!r:.80}: want four whole numbers")
+        if not isinstance(row, tuple | list) or len(row) != 4:
+            raise StudioError(f"{path}: box {i} is {shown(row)}: want four whole numbers")
+        if any(type(value) is not int for value in row):
+            raise StudioError(f"{path}: box {i} holds {', '.join(map(shown, row))}: want four whole numbers")
     rows = [tuple(row) for row in found]
     first = _order(folder, pictures, rows)
     found = [_both(row)[0 if first else 1] for row in rows]

@@ -8,7 +8,28 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from .errors import StudioError
+
 Box = tuple[int, int, int, int]
+
+
+def check_is_file(path: Path) -> None:
+    """Of what is to be read; StudioError says what stands there instead."""
+    if path.is_file():
+        return
+    if path.is_dir():
+        raise StudioError(f"{path}: a folder; want a file")
+    raise StudioError(f"{path}: {'not a regular file; want one' if path.exists() else 'no such file'}")
+
+
+def read_json(path: Path) -> Any:
+    """What a maker's file holds; a whole number too large for 64 bits as a float, perhaps infinite."""
+    try:
+        return json.loads(path.read_text("utf-8"), parse_int=lambda text: int(text) if len(text) < 20 else float(text))
+    except ValueError:
+        raise StudioError(f"{path}: not JSON") from None
+    except RecursionError:
+        raise StudioError(f"{path}: nested too deep") from None
 
 
 def file_entry(data: bytes) -> dict[str, Any]:

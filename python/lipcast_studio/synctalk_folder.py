@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-import json
+import hashlib
 import math
+import re
 import shutil
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from fractions import Fraction
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import cv2
 
 from .errors import StudioError
 from .face_boxes import Boxes, check_boxes
-from .package_files import Box
+from .package_files import Box, read_json
 
 _IMAGES = "full_body_img"
 _BOXES = ("cache/crop_rectangles.json", "crop_rectangles.json", "cache/crop_rects.json", "crop_rects.json")
+_INFO, _HASHES = "package_info.json", "onnx_dist_config.json"
 _LEFT, _TOP, _RIGHT = 1, 52, 31  # the landmarks that span the box
 
 
@@ -98,12 +102,63 @@ def _landmark_box(path: Path) -> Box | str:
     return (x0, y0, x1, y0 + x1 - x0)
 
 
+def _rate(value: Any) -> Fraction | None:
+    """None where that is no rate an avatar can have."""
+    return Fraction(value).limit_denominator(1001) if type(value) in (int, float) and 1 <= value <= 120 else None
+
+
+def read_rate(folder: Path, say: Callable[[str], None]) -> Fraction | None:
+    """Frames a second of an ONNX package, for the whole or in each of `videos`; None, which it says, where that is no rate."""
+    if not (folder / _INFO).is_file():
+        return None
+    info = read_json(folder / _INFO)
+    info = info if isinstance(info, dict) else {}
+    videos = info.get("videos")
+    parts = [info, *(videos.values() if isinstance(videos, dict) else [])]
+    found = [part["fps"] for part in parts if isinstance(part, dict) and part.get("fps") is not None]
+    rates = {_rate(value) for value in found}
+    if len(rates) == 1 and None not in rates:
+        return rates.pop()
+    if found:
+        say(f"{_INFO}: fps {', '.join(str(value)[:20] for value in found[:4])}: want one rate of 1 to 120; it is left aside")
+    return None
+
+
+def _hashes(node: Any, name: str = "", depth: int = 0) -> Iterator[tuple[str, str]]:
+    """(file, sha256) of {FILE: SHA256}, {FILE: {"sha256": ..}}, {"path": FILE, "sha256": ..}, and of such inside others."""
+    if isinstance(node, str) and re.fullmatch("[0-9a-fA-F]{64}", node):
+        yield PurePosixPath(name).name, node.lower()
+    elif isinstance(node, list) and depth < 8:
+        for item in node:
+            yield from _hashes(item, name, depth + 1)
+    elif isinstance(node, dict) and depth < 8:
+        named = next((node[key] for key in ("path", "file", "filename", "name") if isinstance(node.get(key), str)), name)
+        for key, value in node.items():
+            yield from _hashes(value, named if key == "sha256" else key, depth + 1)
+
+
+def check_hashes(folder: Path, models: Sequence[Path], say: Callable[[str], None]) -> None:
+    """Models of an ONNX package are those that its onnx_dist_config.json lists, where it does. StudioError names another."""
+    if not (folder / _HASHES).is_file():
+        return
+    listed = list(_hashes(read_json(folder / _HASHES)))
+    checked = []
+    for model in (model for model in models if model.is_file() and model.absolute().is_relative_to(folder.absolute())):
+        wanted = {sha256 for name, sha256 in listed if name in (model.name, model.stem)}
+        if not wanted:
+            continue
+        with model.open("rb") as file:
+            found = hashlib.file_digest(file, "sha256").hexdigest()
+        if found not in wanted:
+            raise StudioError(f"{model}: sha256 = {found}: want {', '.join(sorted(wanted))} as in {_HASHES}")
+        checked.append(model.name)
+    if checked:
+        say(f"{_HASHES}: the sha256 of {', '.join(checked)} as listed")
+
+
 def _table(path: Path, count: int) -> list[Any]:
     """Boxes of crop_rectangles.json (keyed "0"..) or crop_rects.json (a list)."""
-    try:
-        found = json.loads(path.read_text("utf-8"))
-    except (ValueError, UnicodeDecodeError):
-        raise StudioError(f"{path}: not JSON") from None
+    found = read_json(path)
     if isinstance(found, dict):
         found = [found.get(str(i)) for i in range(count)]
     if not isinstance(found, list) or len(found) < count:

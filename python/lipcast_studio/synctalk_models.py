@@ -8,6 +8,7 @@ from pathlib import Path
 
 from .errors import StudioError
 from .onnx_file import check_audio_encoder, unet_kind
+from .package_files import check_is_file
 
 Say = Callable[[str], None]
 
@@ -37,9 +38,8 @@ def find_audio_encoder(folder: Path) -> Path:
 
 def write_generator(source: Path, target: Path, say: Say) -> tuple[int, str]:
     """Copies an .onnx, exports a .pth; returns the side of its picture in pixels and what it hears: ave, hubert, wenet."""
-    if not source.is_file():
-        raise StudioError(f"{source}: no such file")
-    if source.suffix == ".onnx":
+    check_is_file(source)
+    if source.suffix.lower() == ".onnx":
         inner_px, kind = unet_kind(source)
         shutil.copyfile(source, target)
         say(f"generator: {source.name}, {inner_px} px, {kind}, taken as it is")
@@ -73,17 +73,16 @@ def write_audio_encoder(source: Path, target: Path, kind: str, say: Say) -> None
 
     hubert, wenet: the user's .onnx, with what has to be done before and after it.
     """
-    if not source.is_file():
-        raise StudioError(f"{source}: no such file")
+    check_is_file(source)
     if kind != "ave":
         from . import sample_encoder
 
-        if source.suffix != ".onnx":
+        if source.suffix.lower() != ".onnx":
             raise StudioError(f"{source}: want the {kind} network as .onnx (--audio-encoder)")
         write = sample_encoder.write_hubert if kind == "hubert" else sample_encoder.write_wenet
         write(source, target, say)
         return
-    if source.suffix == ".onnx":
+    if source.suffix.lower() == ".onnx":
         check_audio_encoder(source)
         shutil.copyfile(source, target)
         say(f"audio encoder: {source.name}, taken as it is")
