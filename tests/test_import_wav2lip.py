@@ -233,6 +233,10 @@ def test_what_is_missing_or_wrong_is_said(
     (tmp_path / "b.json").write_text(json.dumps([list(BOX)] * 7))
     flags = (network, "--video", video, "--boxes", tmp_path / "b.json")
     refused(out, flags, "b.json", "7 boxes, want 30")
+    (tmp_path / "b.json").write_text("[" * 100_000)
+    refused(out, flags, "b.json", "nested too deep")
+    (tmp_path / "b.json").write_text("[" + f"[0,0,{'9' * 5000},9]," * 29 + "null]")
+    refused(out, flags, "not four numbers")
     synctalk = tmp_path / "unet.onnx"
     synctalk.write_bytes(models.generator("random").SerializeToString())
     refused(out, (synctalk, "--video", video, *BOX_FLAG), "unet.onnx", "[N, 1, 80, 16]")

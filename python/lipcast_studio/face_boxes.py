@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -11,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from .errors import EXIT_USAGE, StudioError
-from .package_files import Box
+from .package_files import Box, read_json
 
 _SHOWN_RUNS = 5
 _LARGEST_PAD_PX = 1000
@@ -99,11 +98,9 @@ def parse_pads(text: str) -> tuple[int, int, int, int]:
 def read_box_file(path: Path, count: int) -> list[Any]:
     """--boxes FILE: the package's boxes.json, or its list alone; `count` entries, null for a frame without a face."""
     try:
-        found = json.loads(path.read_text("utf-8"))
+        found = read_json(path)
     except OSError as error:
         raise StudioError(f"{path}: {error.strerror}") from None
-    except ValueError:
-        raise StudioError(f"{path}: not JSON") from None
     if isinstance(found, dict):
         found = found.get("boxes")
     if not isinstance(found, list):
