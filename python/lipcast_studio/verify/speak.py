@@ -187,17 +187,14 @@ def speak(layout: Layout, clip: sounds.Clip, expected: int, silence: Silence, wo
     return found
 
 
-def one_frame(layout: Layout, clip: sounds.Clip | None, step: int, work: Path) -> Bgr:
-    """Frame `step` of a clip, or of silence as users see it, again."""
+def one_frame(layout: Layout, clip: sounds.Clip | None, step: int, work: Path) -> Bgr | None:
+    """Frame `step` of a clip, or of silence as users see it, again; None where an engine that loses frames has it no more."""
     if clip is None:
         sound = sounds.write_silence(work / "one.wav", step + 1, layout.fps)
         frames: Iterator[Bgr] = iter(Rendering(layout.folder, sound, layout.size))
     else:
         frames = iter(Rendering(layout.folder, clip.path, layout.size, ("--idle", "model")))
-    for at, frame in enumerate(frames):
-        if at == step:
-            return frame
-    raise StudioError(f"frame {step} was not rendered again")
+    return next((frame for at, frame in enumerate(frames) if at == step), None)
 
 
 def run(layout: Layout, clips: list[sounds.Clip], say: Callable[[str], None]) -> tuple[Silence, list[Spoken], list[Bgr]]:
@@ -213,6 +210,6 @@ def run(layout: Layout, clips: list[sounds.Clip], say: Callable[[str], None]) ->
             spoken.append(speak(layout, clip, count, silence, work))
         worst = max(spoken, key=lambda one: one.worst_seam[0])
         step = worst.worst_seam[1]
-        pair = [one_frame(layout, None, step, work), one_frame(layout, worst.clip, step, work)]
-        faces = [face for frame in pair if (face := layout.face(frame, step, 0.08)) is not None]
+        pair = [one_frame(layout, clip, step, work) for clip in (None, worst.clip)]
+        faces = [face for frame in pair if frame is not None and (face := layout.face(frame, step, 0.08)) is not None]
     return silence, spoken, faces
