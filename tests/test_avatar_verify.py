@@ -24,6 +24,7 @@ from lipcast_studio.optimise.package import Package
 from lipcast_studio.package_files import file_entry
 from lipcast_studio.training.picture import of_output
 from lipcast_studio.verify import flicker, verdict
+from lipcast_studio.verify import report as report_files
 from onnx import helper, numpy_helper
 
 DEMO = lab.ROOT / "avatars/demo"
@@ -330,6 +331,72 @@ def test_frames_are_compared_with_a_folder_of_references(tmp_path: Path) -> None
     (frames / "9.png").unlink()
     code, _, said = verify(folder, "--against", frames)
     assert code == 3 and "picture 9 is missing" in said.splitlines()[-1]
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The demo with one truth clip, unchanged."""
+    return twin(tmp_path_factory.mktemp("verify") / "demo")
+
+
+def refused_at_once(code: int, *flags: object) -> str:
+    """No frame is rendered: the first line that is said is the last."""
+    got, report, said = verify(*flags)
+    assert (got, report) == (code, {}) and len(said.splitlines()) == 1, said
+    return said
+
+
+def test_a_place_that_takes_no_report_is_refused_before_any_rendering(
+    whole: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("")
+    (tmp_path / "o/report.html").mkdir(parents=True)
+    for place, wanted in (
+        ("/proc/x", "/proc/x: No such file or directory; want a folder that takes"),
+        (tmp_path / "file", "file: is not a folder"),
+        (tmp_path / "file/x", "file/x: Not a directory; want a folder that takes"),
+        (tmp_path / ("n" * 300), "File name too long; want a folder that takes"),
+    ):
+        assert wanted in refused_at_once(4, whole, "-o", place)
+    said = refused_at_once(4, whole, "-o", tmp_path / "o", "--overwrite")
+    assert "report.html: is a folder" in said
+
+
+def test_no_folder_is_left_where_no_report_came(tmp_path: Path) -> None:
+    with (
+        pytest.raises(RuntimeError),
+        report_files.claimed(tmp_path / "a/b", overwrite=False),
+    ):
+        assert (tmp_path / "a/b").is_dir()
+        raise RuntimeError
+    assert not (tmp_path / "a").exists()
+    with report_files.claimed(tmp_path / "a/b", overwrite=False):
+        (tmp_path / "a/b/report.html").write_text("")
+    assert [path.name for path in (tmp_path / "a/b").iterdir()] == ["report.html"]
+
+
+def test_references_that_cannot_fit_are_refused_before_any_rendering(
+    whole: Path, tmp_path: Path
+) -> None:
+    frames, sound = tmp_path / "frames", DEMO / f"truth/{CLIP}.wav"
+    flags = (whole, "--audio", sound, "--against", frames)
+    assert "frames: no such folder" in refused_at_once(3, *flags)
+    frames.mkdir()
+    blank = cv2.imencode(".png", np.zeros((720, 1280, 3), np.uint8))[1].tobytes()
+    for i in range(76):
+        (frames / f"{i}.png").write_bytes(blank)
+    said = refused_at_once(3, *flags)
+    assert f"76 pictures, and {CLIP}.wav gives 75 frames: not the same sound" in said
+    (frames / "75.png").unlink()
+    (frames / "74.png").write_bytes(blank[: len(blank) // 3])
+    assert "74.png: not a whole picture" in refused_at_once(3, *flags)
+    cv2.imwrite(str(frames / "74.png"), np.zeros((360, 640, 3), np.uint8))
+    said = refused_at_once(3, *flags)
+    assert "74.png: 640x360: want 1280x720 as the avatar" in said
+    (frames / "74.png").write_bytes(blank)
+    short = lab.write_wav(frames / "short.wav", lab.speech_like(1.5))
+    said = refused_at_once(3, whole, "--audio", short, "--against", frames)
+    assert "short.wav: 1.52 s: want at least 2 s of speech" in said
 
 
 def test_a_silent_sound_is_refused_and_not_the_avatars_fault(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -109,12 +109,17 @@ def frames_of(path: Path, fps: float) -> int:
     found = inspect(path)
     if "samples" not in found:
         raise StudioError(f"{path}: want a sound")
-    if found["duration_s"] > LONGEST_S:
-        raise StudioError(f"{path}: {found['duration_s']:.0f} s: want at most {LONGEST_S} s")
-    count = math.ceil(found["samples"] * fps / found["rate_hz"] - 1e-9)
+    return math.ceil(found["samples"] * fps / found["rate_hz"] - 1e-9)
+
+
+def spoken_frames(path: Path, fps: float) -> int:
+    """frames_of a sound that is neither too short nor too long to be judged."""
+    count = frames_of(path, fps)
+    if count > LONGEST_S * fps:
+        raise StudioError(f"{path}: {count / fps:.0f} s: want at most {LONGEST_S} s")
     if count < 2 * fps:
-        raise StudioError(f"{path}: {found['duration_s']:.2f} s: want at least 2 s of speech")
-    return int(count)
+        raise StudioError(f"{path}: {count / fps:.2f} s: want at least 2 s of speech")
+    return count
 
 
 def be_silent(layout: Layout, work: Path, frames: int, keep_closed: bool) -> Silence:
@@ -197,9 +202,10 @@ def one_frame(layout: Layout, clip: sounds.Clip | None, step: int, work: Path) -
     return next((frame for at, frame in enumerate(frames) if at == step), None)
 
 
-def run(layout: Layout, clips: list[sounds.Clip], say: Callable[[str], None]) -> tuple[Silence, list[Spoken], list[Bgr]]:
-    """Everything: silence, each clip, and the frame with the worst seam beside its source picture."""
-    counts = [frames_of(clip.path, layout.fps) for clip in clips]
+def run(
+    layout: Layout, clips: Sequence[sounds.Clip], counts: Sequence[int], say: Callable[[str], None]
+) -> tuple[Silence, list[Spoken], list[Bgr]]:
+    """Everything: silence, each clip of so many frames, and the frame with the worst seam beside its source picture."""
     with tempfile.TemporaryDirectory(prefix="lipcast-verify-") as folder:
         work = Path(folder)
         say(f"silence: {max(counts)} frames")
