@@ -296,7 +296,9 @@ esac
 def test_flicker_is_what_is_added_and_neither_noise_nor_motion_of_the_source() -> None:
     dice = np.random.default_rng(7)
     smooth = cv2.GaussianBlur(dice.uniform(40, 220, (200, 200, 3)), (0, 0), 5)
-    nodding = [np.roll(smooth, round(4 * np.sin(i / 3)), 0)[:160, :160] for i in range(60)]
+    nodding = [
+        np.roll(smooth, round(4 * np.sin(i / 3)), 0)[:160, :160] for i in range(60)
+    ]
     noisy = [frame + dice.normal(0, 6, frame.shape) for frame in nodding]
     still, source = (
         [np.clip(frame, 0, 255).astype(np.uint8) for frame in frames]

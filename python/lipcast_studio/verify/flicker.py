@@ -27,8 +27,9 @@ def mask_part(generator: dict[str, Any]) -> tuple[slice, slice]:
 
 def _unrest(before: Levels, now: Levels, after: Levels) -> Levels:
     """Levels by which each window [h,w] of a frame differs from the mean of the frames beside it: slow change has none."""
-    pixels = np.abs(now - (before + after) / 2).mean(axis=2)
-    return cv2.blur(pixels, (WINDOW_PX, WINDOW_PX)).astype(np.float32, copy=False)
+    pixels: Levels = np.abs(now - (before + after) / 2).mean(axis=2)
+    windows: Levels = cv2.blur(pixels, (WINDOW_PX, WINDOW_PX)).astype(np.float32, copy=False)
+    return windows
 
 
 def added(drawn: Sequence[Bgr], source: Sequence[Bgr], part: tuple[slice, slice]) -> float:

@@ -109,7 +109,8 @@ def frames_of(path: Path, fps: float) -> int:
     found = inspect(path)
     if "samples" not in found:
         raise StudioError(f"{path}: want a sound")
-    return math.ceil(found["samples"] * fps / found["rate_hz"] - 1e-9)
+    count: int = math.ceil(found["samples"] * fps / found["rate_hz"] - 1e-9)
+    return count
 
 
 def spoken_frames(path: Path, fps: float) -> int:
