@@ -23,7 +23,7 @@ from lipcast_studio.optimise.own_feeds import own_feeds
 from lipcast_studio.optimise.package import Package
 from lipcast_studio.package_files import file_entry
 from lipcast_studio.training.picture import of_output
-from lipcast_studio.verify import flicker, verdict
+from lipcast_studio.verify import flicker, pictures, verdict
 from lipcast_studio.verify import report as report_files
 from onnx import helper, numpy_helper
 
@@ -122,7 +122,7 @@ def brighter(model: onnx.ModelProto) -> None:
 
 
 def flickering(model: onnx.ModelProto) -> None:
-    """The lips, 18x44 px, ten levels up or down from frame to frame; the picture's mean is the dice."""
+    """18x44 px of the chin, ten levels up or down from frame to frame; the picture's mean is the dice."""
     patch = np.zeros((1, 3, 160, 160), np.float32)
     patch[:, :, 95:113, 58:102] = 10 / 255
     after_output(
@@ -249,11 +249,18 @@ def test_a_broken_avatar_fails_by_the_measure_that_is_made_for_it(
         assert found(report)["offset"] == 5
 
 
-def test_lips_that_flash_fail_as_flicker_and_as_nothing_else(tmp_path: Path) -> None:
+def test_a_chin_that_flashes_fails_as_flicker_and_as_nothing_else(
+    tmp_path: Path,
+) -> None:
     """A patch that is a fiftieth of what is redrawn: no mean over all of it shows that."""
-    code, report, _ = verify(twin(tmp_path / "demo", flickering))
+    out = tmp_path / "report"
+    code, report, _ = verify(twin(tmp_path / "demo", flickering), "-o", out)
     assert (code, failed(report)) == (1, {"flicker"})
+    assert report["failed"] == ["flicker"]
     assert 15 < found(report)["flicker"] < 25
+    page = (out / "report.html").read_text("utf-8")
+    assert "where the network flickers most" in page
+    assert page.count("data:image/") == 4
 
 
 def test_a_mouth_that_is_shut_in_silence_alone_fails_on_m_b_p(tmp_path: Path) -> None:
@@ -314,6 +321,20 @@ def test_flicker_is_what_is_added_and_neither_noise_nor_motion_of_the_source() -
     for frame, own in zip(flashed[::5], still[::5], strict=True):
         frame[95:113, 58:102] = own[95:113, 58:102] + 2
     assert 0 < flicker.added(flashed, still, whole) < verdict.FLICKER_LEVELS
+
+
+@pytest.mark.parametrize(("letters", "whole"), [(40, True), (100, True), (900, False)])
+def test_words_of_any_length_end_in_the_picture_of_the_report(
+    letters: int, whole: bool
+) -> None:
+    """Smaller first, then cut, never beyond the edge; those that fit stay as they are."""
+    picture = pictures.paper(60)
+    words, size = pictures._fitted("m" * letters, 0.62, pictures.WIDTH_PX - 40)
+    assert (words == "m" * letters) == whole and size <= 0.62
+    assert letters > 40 or size == 0.62
+    pictures.text(picture, "m" * letters, (40, 40), 0.62)
+    columns = np.flatnonzero((picture != 255).any(axis=(0, 2)))
+    assert 500 < columns.max() < pictures.WIDTH_PX - 1
 
 
 def test_frames_are_compared_with_a_folder_of_references(tmp_path: Path) -> None:

@@ -32,8 +32,8 @@ def _unrest(before: Levels, now: Levels, after: Levels) -> Levels:
     return windows
 
 
-def added(drawn: Sequence[Bgr], source: Sequence[Bgr], part: tuple[slice, slice]) -> float:
-    """Levels of unrest in the worst window of `part`, beyond the source's own there at that moment; 0 where it adds none.
+def unrest(drawn: Sequence[Bgr], source: Sequence[Bgr], part: tuple[slice, slice]) -> list[float]:
+    """Levels of unrest in the worst window of `part`, beyond the source's own there, at each moment but the first and last.
 
     drawn, source: inner pictures [160,160,3] of the same frames. What moves in the source, and its noise, is no flicker.
     """
@@ -42,5 +42,16 @@ def added(drawn: Sequence[Bgr], source: Sequence[Bgr], part: tuple[slice, slice]
         return [picture[part].astype(np.float32) for picture in pictures]
 
     a, b = cut(drawn), cut(source)
-    worst = [float((_unrest(*a[i : i + 3]) - _unrest(*b[i : i + 3])).max()) for i in range(len(a) - 2)]
-    return max(0.0, float(np.percentile(worst, COUNTED))) if worst else 0.0
+    return [float((_unrest(*a[i : i + 3]) - _unrest(*b[i : i + 3])).max()) for i in range(len(a) - 2)]
+
+
+def added(drawn: Sequence[Bgr], source: Sequence[Bgr], part: tuple[slice, slice]) -> float:
+    """What 95 of 100 moments stay below; 0 where the network adds none."""
+    found = unrest(drawn, source, part)
+    return max(0.0, float(np.percentile(found, COUNTED))) if found else 0.0
+
+
+def worst(drawn: Sequence[Bgr], source: Sequence[Bgr], part: tuple[slice, slice]) -> tuple[Bgr, Bgr]:
+    """Two frames of `drawn`, one after the other, where it flickers most."""
+    moment = int(np.argmax(unrest(drawn, source, part)))
+    return drawn[moment], drawn[moment + 1]

@@ -131,7 +131,7 @@ def page(title: str, facts: Sequence[str], measures: Sequence[Measure], figures:
 def picture(title: str, facts: Sequence[str], measures: Sequence[Measure], figures: Sequence[Figure], passed: bool) -> Bgr:
     """The same as one picture."""
     head = pictures.paper(110 + 40 * len(facts) + 44 * len(measures))
-    pictures.text(head, title, (0, 52), 1.3, bold=True)
+    pictures.text(head, title, (0, 52), 1.3, bold=True, most_px=pictures.WIDTH_PX - 180)
     word = "pass" if passed else "FAIL"
     pictures.text(head, word, (pictures.WIDTH_PX - 140, 52), 1.3, _GOOD if passed else _BAD, bold=True)
     for i, fact in enumerate(facts):

@@ -69,7 +69,7 @@ def measures(layout: Layout, silence: Silence, spoken: Sequence[Spoken]) -> list
     found = [
         Measure("frames lost", lost, "", f"of {sum(one.expected for one in spoken)} that the sounds need", at_most=0),
         Measure("offset", abs(lag), "frames", f"the mouth is {_late(lag)} against {what}", at_most=1),
-        Measure("mouth follows", r, "r", f"correlation of the opening with {what}", at_least=0.7 if truth else 0.35),
+        Measure("mouth follows", r, "", f"correlation r of the opening with {what}", at_least=0.7 if truth else 0.35),
     ]
     if truth:
         press = np.concatenate([one.clip.press for one in spoken if one.clip.press is not None])
@@ -85,7 +85,7 @@ def measures(layout: Layout, silence: Silence, spoken: Sequence[Spoken]) -> list
     about = "frames of silence that users see redrawn: they are the avatar's own"
     found.append(Measure("silence redrawn", silence.shown_generated, "frames", about, at_most=0))
     unrest = flicker.added(silence.drawn, silence.source, flicker.mask_part(layout.generator))
-    about = "most that a small window changes in silence from frame to frame, beyond the source picture's; 95 of 100 are below"
+    about = "largest change in any small window in silence, beyond the source's own; 95 of 100 frames are below"
     found.append(Measure("flicker", unrest, "levels", about, at_most=FLICKER_LEVELS))
     shown = float(np.percentile(np.concatenate([one.seam for one in spoken]), 95))
     about = "step at the redrawn part's edge beyond the source picture's; 95 of 100 frames are below"

@@ -13,7 +13,7 @@ from ..archive import read_manifest
 from ..engine import Bgr, inspect
 from ..errors import EXIT_OUTPUT, EXIT_USAGE, StudioError
 from . import against as reference
-from . import pictures, report, sounds, speak
+from . import flicker, pictures, report, sounds, speak
 from .verdict import Measure, measures
 
 
@@ -27,6 +27,7 @@ def _data(one: Measure) -> dict[str, Any]:
 class _Found:
     """What the renderings gave."""
 
+    silence: speak.Silence
     spoken: list[speak.Spoken]
     faces: list[Bgr]  # own and redrawn, of the frame with the worst seam; empty where that has no face
     compared: reference.Comparison | None
@@ -71,7 +72,8 @@ def _clip(one: speak.Spoken) -> dict[str, Any]:
     return {**place, "frames": len(one.opening), "r": round(one.r, 4), "offset_frames": one.lag}
 
 
-def _figures(found: _Found, fps: float) -> list[report.Figure]:
+def _figures(found: _Found, layout: speak.Layout) -> list[report.Figure]:
+    fps = layout.fps
     middle = sorted(found.spoken, key=lambda one: one.r)[len(found.spoken) // 2]
     caption = "How open the mouth is, over time; line and area each by its own largest value"
     figures = [
@@ -82,12 +84,16 @@ def _figures(found: _Found, fps: float) -> list[report.Figure]:
         worst = max(found.spoken, key=lambda one: one.worst_seam[0])
         when = f"{worst.clip.name}, {worst.worst_seam[1] / fps:.2f} s"
         caption = f"The frame whose seam shows most ({when}), beside the avatar's own frame"
-        pair = pictures.side_by_side(found.faces[0], found.faces[1], ("own frame", "redrawn"), 8)
-        figures.append(report.Figure(pair, caption, ".jpg"))
+        shown = pictures.side_by_side(found.faces[0], found.faces[1], ("own frame", "redrawn"), 8)
+        figures.append(report.Figure(shown, caption, ".jpg"))
+    if "flicker" in found.failed:
+        pair = flicker.worst(found.silence.drawn, found.silence.source, flicker.mask_part(layout.generator))
+        caption = "Two frames of silence, one after the other, where the network flickers most"
+        figures.append(report.Figure(pictures.side_by_side(*pair, ("one", "the next"), 8), caption, ".jpg"))
     if found.compared:
         caption = f"Frame {found.compared.frame}, which differs most from its reference"
-        pair = pictures.side_by_side(*found.compared.pair, ("reference", "rendered"), 16)
-        figures.append(report.Figure(pair, caption, ".jpg"))
+        shown = pictures.side_by_side(*found.compared.pair, ("reference", "rendered"), 16)
+        figures.append(report.Figure(shown, caption, ".jpg"))
     return figures
 
 
@@ -119,11 +125,11 @@ def verify(
         compared = reference.compare(layout, references, say) if references is not None else None
         silence, spoken, faces = speak.run(layout, clips, counts, say)
         measured = measures(layout, silence, spoken) + (compared.measures if compared else [])
-        found = _Found(spoken, faces, compared, measured)
+        found = _Found(silence, spoken, faces, compared, measured)
         data = _json(folder, manifest, loaded, found)
         if output is not None:
             try:
-                report.write(output, title, facts, found.measures, _figures(found, layout.fps), data)
+                report.write(output, title, facts, found.measures, _figures(found, layout), data)
             except OSError as error:
                 raise StudioError(f"{error.filename or output}: {error.strerror}", EXIT_OUTPUT) from None
     if as_json:
