@@ -13,6 +13,7 @@ from .speak import Spoken
 
 WIDTH_PX = 1840
 INK, MUTED, PALE, LINE, RULE = (38, 32, 28), (128, 120, 112), (226, 220, 212), (142, 92, 14), (236, 232, 228)  # B, G, R
+_MOST_LABELS = 20
 Colour = tuple[int, int, int]
 
 
@@ -21,9 +22,32 @@ def paper(height: int, width: int = WIDTH_PX) -> Bgr:
     return np.full((height, width, 3), 255, np.uint8)
 
 
-def text(picture: Bgr, words: str, at: tuple[int, int], size: float = 0.8, colour: Colour = INK, bold: bool = False) -> None:
-    """ASCII words with their left lower corner at (x, y)."""
-    plain = words.encode("ascii", "replace").decode()
+def _fitted(words: str, size: float, most_px: int) -> tuple[str, float]:
+    """The words and their size so that they take at most so many pixels: smaller at first, then cut."""
+
+    def width(words: str, size: float) -> int:
+        return int(cv2.getTextSize(words, cv2.FONT_HERSHEY_DUPLEX, size, 2)[0][0])
+
+    least = 0.75 * size
+    if width(words, size) > most_px:
+        size = max(least, size * most_px / width(words, size) - 0.005)
+    if width(words, size) > most_px:
+        kept = next((n for n in range(len(words), 0, -1) if width(words[:n] + "..", size) <= most_px), 0)
+        words = words[:kept] + ".."
+    return words, size
+
+
+def text(
+    picture: Bgr,
+    words: str,
+    at: tuple[int, int],
+    size: float = 0.8,
+    colour: Colour = INK,
+    bold: bool = False,
+    most_px: int | None = None,
+) -> None:
+    """ASCII words with their left lower corner at (x, y); they end in the picture, or after most_px."""
+    plain, size = _fitted(words.encode("ascii", "replace").decode(), size, most_px or picture.shape[1] - at[0])
     cv2.putText(picture, plain, at, cv2.FONT_HERSHEY_DUPLEX, size, colour, 2 if bold else 1, cv2.LINE_AA)
 
 
@@ -50,13 +74,16 @@ def plot(one: Spoken, fps: float) -> Bgr:
     floor = np.array([[outline[-1, 0], (height - bottom) * 8], [outline[0, 0], (height - bottom) * 8]], np.int32)
     cv2.fillPoly(picture, [np.concatenate([outline, floor])], PALE, cv2.LINE_AA, 3)
     cv2.line(picture, (left, height - bottom), (WIDTH_PX - right, height - bottom), MUTED, 1, cv2.LINE_AA)
-    for second in range(int(count / fps) + 1):
+    length = count / fps
+    every = next((s for s in (1, 2, 5, 10, 20) if length / s <= _MOST_LABELS), 30)
+    for second in range(0, int(length) + 1, every):
         at = left + round((WIDTH_PX - left - right) * second * fps / max(1, count - 1))
         cv2.line(picture, (at, height - bottom), (at, height - bottom + 8), MUTED, 1, cv2.LINE_AA)
         if at < WIDTH_PX - 40:
             text(picture, f"{second} s", (at + 6, height - 12), 0.6, MUTED)
     cv2.polylines(picture, [points(_scaled(one.opening, 0.0))], False, LINE, 3, cv2.LINE_AA, 3)
-    text(picture, f"{one.clip.name}   r = {one.r:.2f}   offset {one.lag:+d}", (left, 32), 0.75)
+    text(picture, one.clip.name, (left, 32), 0.75, most_px=700)
+    text(picture, f"r = {one.r:.2f}   offset {one.lag:+d}", (left + 740, 32), 0.75)
     cv2.line(picture, (1210, 24), (1250, 24), LINE, 4, cv2.LINE_AA)
     text(picture, "opening", (1260, 32), 0.65, MUTED)
     cv2.rectangle(picture, (1440, 14), (1480, 34), PALE, -1)

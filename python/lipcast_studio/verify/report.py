@@ -6,7 +6,9 @@ import base64
 import html
 import json
 import os
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -49,13 +51,37 @@ def table(measures: Sequence[Measure]) -> list[str]:
     return ["  ".join(cell.ljust(width) for cell, width in zip(row, [*widths, 0], strict=True)).rstrip() for row in rows]
 
 
-def claim(folder: Path, overwrite: bool) -> None:
-    """Before any rendering: the report's files must be new, or may be replaced."""
+def _may_be_written(folder: Path, overwrite: bool) -> None:
     if folder.exists() and not folder.is_dir():
         raise StudioError(f"{folder}: is not a folder", EXIT_OUTPUT)
-    there = [name for name in FILES if (folder / name).exists()]
-    if there and not overwrite:
-        raise StudioError(f"{folder / there[0]}: exists; --overwrite replaces it", EXIT_OUTPUT)
+    for path in (folder / name for name in FILES):
+        if path.is_dir():
+            raise StudioError(f"{path}: is a folder; want a place for the report", EXIT_OUTPUT)
+        if path.exists() and not overwrite:
+            raise StudioError(f"{path}: exists; --overwrite replaces it", EXIT_OUTPUT)
+
+
+@contextmanager
+def claimed(folder: Path, overwrite: bool) -> Iterator[None]:
+    """Around the rendering: the report's files are new, or may be replaced, and the folder takes files.
+
+    StudioError before the block where not; folders that were made for a report go again where none came.
+    """
+    made: list[Path] = []
+    try:
+        try:
+            _may_be_written(folder, overwrite)
+            made = [path for path in (folder, *folder.parents) if not path.exists()]
+            folder.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=folder):
+                pass
+        except OSError as error:
+            raise StudioError(f"{folder}: {error.strerror}; want a folder that takes the report", EXIT_OUTPUT) from None
+        yield
+    finally:
+        for path in made:  # the innermost first; those with a report in them stay
+            with suppress(OSError):
+                path.rmdir()
 
 
 def _encoded(picture: Bgr, ending: str) -> bytes:
@@ -105,7 +131,7 @@ def page(title: str, facts: Sequence[str], measures: Sequence[Measure], figures:
 def picture(title: str, facts: Sequence[str], measures: Sequence[Measure], figures: Sequence[Figure], passed: bool) -> Bgr:
     """The same as one picture."""
     head = pictures.paper(110 + 40 * len(facts) + 44 * len(measures))
-    pictures.text(head, title, (0, 52), 1.3, bold=True)
+    pictures.text(head, title, (0, 52), 1.3, bold=True, most_px=pictures.WIDTH_PX - 180)
     word = "pass" if passed else "FAIL"
     pictures.text(head, word, (pictures.WIDTH_PX - 140, 52), 1.3, _GOOD if passed else _BAD, bold=True)
     for i, fact in enumerate(facts):
@@ -129,7 +155,7 @@ def picture(title: str, facts: Sequence[str], measures: Sequence[Measure], figur
 def write(
     folder: Path, title: str, facts: Sequence[str], measures: Sequence[Measure], figures: Sequence[Figure], data: dict[str, Any]
 ) -> None:
-    """The three files; each appears whole. `claim` was asked before."""
+    """The three files into a folder that is `claimed`; each appears whole."""
     passed = bool(data["passed"])
     whole = picture(title, facts, measures, figures, passed)
     half = cv2.resize(whole, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
@@ -138,7 +164,6 @@ def write(
         _encoded(half, ".png"),
         (json.dumps(data, indent=2, ensure_ascii=False) + "\n").encode("utf-8"),
     )
-    folder.mkdir(parents=True, exist_ok=True)
     for name, content in zip(FILES, contents, strict=True):
         part = folder / f".{name}.{os.getpid()}"
         try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -109,12 +109,18 @@ def frames_of(path: Path, fps: float) -> int:
     found = inspect(path)
     if "samples" not in found:
         raise StudioError(f"{path}: want a sound")
-    if found["duration_s"] > LONGEST_S:
-        raise StudioError(f"{path}: {found['duration_s']:.0f} s: want at most {LONGEST_S} s")
-    count = math.ceil(found["samples"] * fps / found["rate_hz"] - 1e-9)
+    count: int = math.ceil(found["samples"] * fps / found["rate_hz"] - 1e-9)
+    return count
+
+
+def spoken_frames(path: Path, fps: float) -> int:
+    """frames_of a sound that is neither too short nor too long to be judged."""
+    count = frames_of(path, fps)
+    if count > LONGEST_S * fps:
+        raise StudioError(f"{path}: {count / fps:.0f} s: want at most {LONGEST_S} s")
     if count < 2 * fps:
-        raise StudioError(f"{path}: {found['duration_s']:.2f} s: want at least 2 s of speech")
-    return int(count)
+        raise StudioError(f"{path}: {count / fps:.2f} s: want at least 2 s of speech")
+    return count
 
 
 def be_silent(layout: Layout, work: Path, frames: int, keep_closed: bool) -> Silence:
@@ -187,22 +193,20 @@ def speak(layout: Layout, clip: sounds.Clip, expected: int, silence: Silence, wo
     return found
 
 
-def one_frame(layout: Layout, clip: sounds.Clip | None, step: int, work: Path) -> Bgr:
-    """Frame `step` of a clip, or of silence as users see it, again."""
+def one_frame(layout: Layout, clip: sounds.Clip | None, step: int, work: Path) -> Bgr | None:
+    """Frame `step` of a clip, or of silence as users see it, again; None where an engine that loses frames has it no more."""
     if clip is None:
         sound = sounds.write_silence(work / "one.wav", step + 1, layout.fps)
         frames: Iterator[Bgr] = iter(Rendering(layout.folder, sound, layout.size))
     else:
         frames = iter(Rendering(layout.folder, clip.path, layout.size, ("--idle", "model")))
-    for at, frame in enumerate(frames):
-        if at == step:
-            return frame
-    raise StudioError(f"frame {step} was not rendered again")
+    return next((frame for at, frame in enumerate(frames) if at == step), None)
 
 
-def run(layout: Layout, clips: list[sounds.Clip], say: Callable[[str], None]) -> tuple[Silence, list[Spoken], list[Bgr]]:
-    """Everything: silence, each clip, and the frame with the worst seam beside its source picture."""
-    counts = [frames_of(clip.path, layout.fps) for clip in clips]
+def run(
+    layout: Layout, clips: Sequence[sounds.Clip], counts: Sequence[int], say: Callable[[str], None]
+) -> tuple[Silence, list[Spoken], list[Bgr]]:
+    """Everything: silence, each clip of so many frames, and the frame with the worst seam beside its source picture."""
     with tempfile.TemporaryDirectory(prefix="lipcast-verify-") as folder:
         work = Path(folder)
         say(f"silence: {max(counts)} frames")
@@ -213,6 +217,6 @@ def run(layout: Layout, clips: list[sounds.Clip], say: Callable[[str], None]) ->
             spoken.append(speak(layout, clip, count, silence, work))
         worst = max(spoken, key=lambda one: one.worst_seam[0])
         step = worst.worst_seam[1]
-        pair = [one_frame(layout, None, step, work), one_frame(layout, worst.clip, step, work)]
-        faces = [face for frame in pair if (face := layout.face(frame, step, 0.08)) is not None]
+        pair = [one_frame(layout, clip, step, work) for clip in (None, worst.clip)]
+        faces = [face for frame in pair if frame is not None and (face := layout.face(frame, step, 0.08)) is not None]
     return silence, spoken, faces
