@@ -8,6 +8,7 @@ import shutil
 import wave
 from pathlib import Path
 
+import cv2
 import lab
 import numpy as np
 import onnx
@@ -25,12 +26,14 @@ from lipcast_studio.optimise.optimise_package import (
     Wishes,
     _decide,
 )
-from lipcast_studio.optimise.own_feeds import own_feeds
+from lipcast_studio.optimise.own_feeds import network_input, own_feeds, read_sound
+from lipcast_studio.optimise.own_sounds import own_sound
 from lipcast_studio.optimise.package import Package
 from lipcast_studio.optimise.split import RefusedError, session_of
 from lipcast_studio.package_files import file_entry, manifest_bytes
 from lipcast_studio.training import agreement
-from markers import models
+from lipcast_studio.training.picture import of_output
+from markers import avatars, models
 
 DEMO = truth.DEMO
 INT8 = ("--variant", "int8")
@@ -324,6 +327,105 @@ def _wav(path: Path, samples: np.ndarray, width: int = 2) -> Path:
         file.setframerate(16_000)
         file.writeframes(samples.astype(np.int16 if width == 2 else np.uint8).tobytes())
     return path
+
+
+BOX = (90, 40, 230, 220)
+
+
+def _made_up(folder: Path, kind: str, **how: object) -> Path:
+    """An avatar that hears that kind of sound, its weights random, its pictures lossless."""
+    inner, border = (96, 0) if kind == "mel" else (160, 4)
+    box = (90, 40, 230, 180) if kind != "mel" else BOX
+    rate = (20, 1) if kind == "wenet" else (25, 1)
+    return avatars.make_avatar(
+        folder, audio=kind, model="random", encoder="random", inner=inner, border=border,
+        boxes=[box] * 7, frames=7, textured=True, fps=rate, **how,
+    )  # fmt: skip
+
+
+def _reflected(manifest: dict) -> None:
+    manifest["audio"]["padding"] = "reflect"
+
+
+EIGHT_ROWS = (16, 32, 32)
+
+
+@pytest.mark.parametrize(
+    ("kind", "how"),
+    [
+        ("ave", {}),
+        ("ave", {"edit": _reflected}),
+        ("ave", {"batch": 2}),
+        ("mel", {}),
+        ("hubert", {}),
+        ("hubert", {"sound": EIGHT_ROWS}),
+        ("wenet", {}),
+    ],
+    ids=["ave", "reflected", "batch 2", "mel", "hubert", "hubert, 8", "wenet"],
+)
+def test_own_feeds_are_what_the_engine_draws_from(
+    kind: str, how: dict, sentence: lab.Samples, tmp_path: Path
+) -> None:
+    """What the network draws of them is the engine's frame within 2 levels, at the beginning, inside and at the end."""
+    folder = _made_up(tmp_path / "a", kind, **how)
+    wav = lab.write_wav(tmp_path / "a.wav", sentence[5_000:38_000])
+    drawn = lab.pictures(folder, wav, "--idle", "model")
+    package = Package(folder)
+    sound = own_sound(package, read_sound(wav))
+    assert sound.frames == len(drawn)
+    network = session_of(package.network())
+    names = [value.name for value in network.get_inputs()]
+    border = package.generator["border_px"]
+    inside = slice(border, -border or None)
+    x0, y0, x1, y1 = box = _boxes(folder)[0]
+    kernel = cv2.INTER_CUBIC if kind == "ave" else cv2.INTER_LINEAR
+    moments = [sound.first, sound.first + 1, len(drawn) // 2, len(drawn) - 1]
+    for moment, context in zip(moments, sound.contexts(moments), strict=True):
+        frame = cv2.imread(str(folder / f"frames/{moment % 7:06d}.png"))
+        fed = np.repeat(network_input(package, frame, box)[None], 2, axis=0)
+        feed = dict(zip(names, (fed, np.stack([context] * 2)), strict=True))
+        mouth = of_output(network.run(None, feed)[0][0])
+        side = len(mouth) + 2 * border
+        square = cv2.resize(frame[y0:y1, x0:x1], (side, side), interpolation=kernel)
+        square[inside, inside] = mouth
+        want = cv2.resize(square, (x1 - x0, y1 - y0), interpolation=kernel)
+        levels = np.abs(drawn[moment][y0:y1, x0:x1].astype(int) - want)
+        assert levels.max() <= 2, f"frame {moment}"
+        assert (drawn[moment] != frame).any(), f"frame {moment} is not drawn"
+
+
+def _boxes(folder: Path) -> list[list[int]]:
+    return json.loads((folder / "boxes.json").read_text())["boxes"]
+
+
+@pytest.mark.parametrize("kind", ["mel", "hubert", "wenet"])
+def test_wav2lip_and_ultralight_get_a_twin_under_the_same_gates(
+    kind: str, sentence: lab.Samples, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = _made_up(tmp_path / "a", kind)
+    lab.write_wav(folder / "speech.wav", sentence[5_000:45_000])
+    assert main(["optimise", str(folder), "--require-psnr", "99.9"]) == 0
+    assert "draws with int8" not in capsys.readouterr().out
+    figures, generator = _figures(folder), _manifest(folder)["generator"]
+    assert figures["judged_on"] == figures["int8"]["calibrated_on"] == "speech.wav"
+    assert set(figures["int8"]["loss"]) == {"psnr_db", "ssim", "mouth_opening"}
+    assert figures["int8"]["loss"]["psnr_db"] > 25
+    assert generator["int8"]["model"] == INT8_FILE
+    assert generator["variant"] != "int8"
+    assert figures["why"].startswith("int8 is not used: ")
+
+    found = str(int(figures["int8"]["loss"]["psnr_db"]))
+    assert main(["optimise", str(folder), "--overwrite", "--require-psnr", found]) == 0
+    times = _figures(folder)["ms_a_frame_one_thread"]
+    fastest = min(("full", "split", "int8"), key=times.__getitem__)
+    assert _manifest(folder)["generator"]["variant"] == fastest
+    assert lab.lipcast("inspect", folder).code == 0
+    wav = lab.write_wav(tmp_path / "a.wav", sentence[8_000:16_000])
+    drawn = {
+        name: lab.pictures(folder, wav, "--idle", "model", "--variant", name)
+        for name in ("full", "int8")
+    }
+    assert 0 < np.abs(drawn["int8"].astype(int) - drawn["full"]).mean() < 2
 
 
 NOISE = np.random.default_rng(2).normal(0, 3000, 48_000)
