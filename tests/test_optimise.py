@@ -29,7 +29,7 @@ from lipcast_studio.optimise.split import (
     session_of,
     split,
 )
-from markers import models, synctalk
+from markers import avatars, models, synctalk
 from onnx import helper
 
 DEMO = lab.ROOT / "avatars/demo"
@@ -306,6 +306,83 @@ def test_a_package_that_was_changed_by_hand_is_refused_and_left_alone(
     assert main(["optimise", str(tmp_path)]) == 3
     assert "generator.onnx: sha256 = " in capsys.readouterr().err
     assert not (tmp_path / IMAGE_FILE).exists()
+
+
+def _without(*keys: str) -> Callable[[dict], None]:
+    """Takes a field out of the manifest."""
+
+    def edit(manifest: dict) -> None:
+        *path, last = keys
+        for key in path:
+            manifest = manifest[key]
+        del manifest[last]
+
+    return edit
+
+
+NOT_AS_EXPECTED: dict[str, tuple[Callable[[dict], object], str | None, str]] = {
+    "mask null": (lambda m: m["generator"].update(mask=None), None, "generator.mask = null"),
+    "no mask": (_without("generator", "mask"), None, "generator.mask: missing"),
+    "no audio": (_without("audio"), None, "audio: missing"),
+    "no audio model": (_without("audio", "model"), None, "audio.model: missing"),
+    "frames null": (lambda m: m.update(frames=None), None, "frames = null"),
+    "boxes empty": (lambda m: None, "", "boxes.json: "),
+    "boxes 5": (lambda m: None, '{"schema_version":1,"boxes":5}', "boxes.json: boxes = 5: want a list"),
+    "box outside": (
+        lambda m: None, '{"schema_version":1,"boxes":[[0,0,900,90],null,[0,0,90,90]]}', "boxes[0] = [0,0,900,90]: want it inside 320x240",
+    ),
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory, sentence: lab.Samples) -> Path:
+    """A random network's avatar of three frames, with speech."""
+    folder = tmp_path_factory.mktemp("small") / "a"
+    avatars.make_avatar(folder, frames=3, model="random", encoder="random")
+    lab.write_wav(folder / "speech.wav", sentence)
+    return folder
+
+
+@pytest.mark.parametrize("case", NOT_AS_EXPECTED)
+def test_a_package_that_the_loader_refuses_is_refused_with_its_line(
+    case: str, small: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    edit, boxes, said = NOT_AS_EXPECTED[case]
+    folder = tmp_path / "a"
+    shutil.copytree(small, folder)
+    if boxes is not None:
+        (folder / "boxes.json").write_text(boxes)
+    avatars.reseal(folder, edit)  # type: ignore[arg-type]
+    before = {path.name for path in folder.iterdir()}
+    assert main(["optimise", str(folder), "--require-psnr", "40"]) == 3
+    told = capsys.readouterr().err
+    assert said in told, told
+    assert str(folder) in told
+    assert told.count("\n") == 1
+    assert {path.name for path in folder.iterdir()} == before
+
+
+def test_overwrite_mends_what_an_earlier_run_made_and_tells_of_other_faults(
+    small: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "a"
+    shutil.copytree(small, folder)
+    assert main(["optimise", str(folder), "--exact"]) == 0
+    (folder / IMAGE_FILE).write_bytes(b"damaged")
+    (folder / AUDIO_FILE).unlink()
+    assert lab.lipcast("inspect", folder, ok=False).code == 3
+    assert main(["optimise", str(folder), "--exact", "--overwrite"]) == 0
+    assert lab.lipcast("inspect", folder).code == 0
+    before = {path.name: path.read_bytes() for path in folder.glob("*.*")}
+    (folder / "boxes.json").write_text("{}")
+    capsys.readouterr()
+    assert main(["optimise", str(folder), "--exact", "--overwrite"]) == 3
+    told = capsys.readouterr().err
+    assert told.startswith(f"lipcast: avatar '{folder}': boxes.json: ")
+    assert told.count("\n") == 1
+    (folder / "boxes.json").write_bytes(before["boxes.json"])
+    assert {path.name: path.read_bytes() for path in folder.glob("*.*")} == before
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
 
 
 @pytest.fixture(scope="module")

@@ -35,6 +35,8 @@ def optimise(folder: Path, wishes: Wishes) -> str:
             if (folder / name).exists():
                 raise RefusedError(f"{folder / name} exists; --overwrite replaces it")
     model = package.network()
+    package.drop(MADE)
+    package.check()
     feeds, no_twin = None, "--exact"
     if not wishes.exact:
         try:
@@ -72,7 +74,6 @@ def _decide(choice: Choice, wishes: Wishes) -> tuple[str, str]:
 
 
 def _write(package: Package, choice: Choice, decision: dict[str, str]) -> None:
-    package.drop(MADE)
     source: dict[str, Any] = {"source_sha256": package.model_sha256}
     if choice.parts:
         package.add_model(IMAGE_FILE, choice.parts.image)
