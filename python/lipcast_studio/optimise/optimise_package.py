@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from lipcast_studio.errors import EXIT_USAGE
 from lipcast_studio.optimise.choose import LARGEST_DIFFERENCE, Choice, Feeds, choose
 from lipcast_studio.optimise.own_feeds import own_feeds
 from lipcast_studio.optimise.package import Package
@@ -29,6 +30,9 @@ class Wishes:
 
 def optimise(folder: Path, wishes: Wishes) -> str:
     """Adds the variants of a package's generator and names the one to draw with. Returns what to tell the user."""
+    if wishes.exact and wishes.require_psnr_db is not None:
+        wanted = f"--require-psnr {wishes.require_psnr_db:g}"
+        raise RefusedError(f"--exact with {wanted}: want one of them: --exact makes no twin in 8 bits", EXIT_USAGE)
     package = Package(folder)
     if not wishes.overwrite:
         for name in MADE:
