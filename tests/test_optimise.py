@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import shutil
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,6 +16,7 @@ import numpy as np
 import onnx
 import pytest
 from lipcast_studio.__main__ import main
+from lipcast_studio.find_torch import find_torch
 from lipcast_studio.onnx_file import session
 from lipcast_studio.optimise import algebra, choose
 from lipcast_studio.optimise.optimise_package import (
@@ -42,16 +45,51 @@ def demo_network() -> onnx.ModelProto:
     return onnx.load(str(DEMO / "generator.onnx"))
 
 
+@functools.cache
+def made_up_network(name: str) -> onnx.ModelProto:
+    """At full size and as `lipcast avatar import` exports it: wav2lip, ultralight_unet_160_hubert."""
+    find_torch()
+    import torch
+    from lipcast_studio import onnx_export
+    from lipcast_studio.networks import made_up, unet, wav2lip
+
+    golden = json.loads((Path(made_up.__file__).parent / "golden.json").read_text())
+    if name == "wav2lip":
+        network: torch.nn.Module = wav2lip.Wav2Lip()
+        table = {key: value.shape for key, value in network.state_dict().items()}
+        inputs = {"mel": (2, 1, 80, 16), "picture": (2, 6, 96, 96)}
+        weights = {key: made_up.weight(key, shape) for key, shape in table.items()}
+    else:
+        table = golden[name]["state_dict"]
+        weights = {key: made_up.weight(key, shape) for key, shape in table.items()}
+        shape = unet.UNetShape.of(weights)
+        network = unet.UNet(shape)
+        inputs = {"input": (2, 6, 160, 160), "audio": (2, *shape.audio_shape)}
+    network.load_state_dict(weights)
+    network.eval()
+    values = [made_up.network_input(key, dims) for key, dims in inputs.items()]
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "network.onnx"
+        onnx_export.export(network, values, list(inputs), "output", path)
+        return onnx.load(str(path))
+
+
 @pytest.mark.parametrize(
     "network",
     [
         demo_network,
         lambda: synctalk.unet(160)[0],
+        lambda: synctalk.unet(320)[0],
+        lambda: made_up_network("wav2lip"),
+        lambda: made_up_network("ultralight_unet_160_hubert"),
         lambda: models.generator("random", inner_px=64),
         lambda: models.generator("random", inner_px=64, batch=1),
         lambda: models.half_precision(models.generator("random", inner_px=64)),
     ],
-    ids=["demo", "synctalk160", "random", "fixed batch", "half"],
+    ids=[
+        *("demo", "synctalk160", "synctalk320", "wav2lip", "ultralight"),
+        *("random", "fixed batch", "half"),
+    ],
 )
 def test_the_two_parts_equal_the_whole_to_the_bit(
     network: Callable[[], onnx.ModelProto],
@@ -173,7 +211,7 @@ REFUSED = {
         lambda: models.generator("random", inner_px=32, batch=8),
         r"input \[8,6,32,32\]: want a free batch or 1",
     ),
-    "wav2lip's one picture": (
+    "channels last": (
         lambda: models.channels_last(models.generator("random", inner_px=32)),
         r"want exactly one picture \[N,6,S,S\]",
     ),
@@ -408,6 +446,20 @@ def test_the_engine_draws_the_same_frames_with_the_parts_in_full(
     # Four frames fit: most are computed again and again.
     assert _drawn(folder, sound, *full, "--feature-cache-mb", 6) == whole
     assert _drawn(folder, sound, *SPLIT, "--feature-cache-mb", 0) == whole
+
+
+def test_the_engine_draws_the_same_frames_with_wav2lips_parts_in_full(
+    sound: Path, tmp_path: Path
+) -> None:
+    folder = avatars.make_avatar(
+        tmp_path / "a", frames=6, audio="mel", inner=96, border=0, textured=True,
+        model=made_up_network("wav2lip"),
+    )  # fmt: skip
+    whole = _drawn(folder, sound)
+    assert len(set(whole)) == 25
+    assert main(["optimise", str(folder), "--exact"]) == 0
+    assert _drawn(folder, sound, *SPLIT, "--feature-precision", "full") == whole
+    assert _drawn(folder, sound, *SPLIT) != whole, "nothing kept was rounded: no parts"
 
 
 def test_frames_in_half_do_not_depend_on_what_is_kept(
