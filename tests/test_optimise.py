@@ -26,9 +26,11 @@ from lipcast_studio.optimise.optimise_package import (
 )
 from lipcast_studio.optimise.own_feeds import own_feeds
 from lipcast_studio.optimise.package import Package
+from lipcast_studio.optimise.simplify import simplify
 from lipcast_studio.optimise.split import (
     RefusedError,
     largest_difference,
+    random_inputs,
     session_of,
     split,
 )
@@ -344,6 +346,103 @@ def test_a_package_that_was_changed_by_hand_is_refused_and_left_alone(
     assert main(["optimise", str(tmp_path)]) == 3
     assert "generator.onnx: sha256 = " in capsys.readouterr().err
     assert not (tmp_path / IMAGE_FILE).exists()
+
+
+def _wordy(g: models.Graph) -> None:
+    """Copies of an input, of a weight and of the output; dropout; constants of constants; what nobody uses."""
+    stored = onnx.numpy_helper.from_array(np.float32([[0.3]]))
+    scale = g.node("Mul", g.node("Constant", value=stored), g.constant(0.7))
+    scale = g.node("Reshape", scale, g.constant([1, 1, 1, 1], np.int64))
+    weight = g.constant(np.random.default_rng(1).normal(size=(3, 6, 1, 1)))
+    shown = g.node("Identity", g.node("Identity", "input"))
+    inner = g.node("Conv", shown, g.node("Identity", weight))
+    never = g.constant(False, bool)
+    inner = g.node("Dropout", inner, g.constant(0.5), never)
+    always = g.node("Not", never)
+    kept = g.node("Identity", inner)
+    branches = {
+        name: helper.make_graph(
+            [helper.make_node(kind, [kept], [f"out_{name}"])],
+            name,
+            [],
+            [helper.make_tensor_value_info(f"out_{name}", 1, None)],
+        )
+        for name, kind in (("then_branch", "Neg"), ("else_branch", "Abs"))
+    }
+    chosen = g.node("If", always, **branches)
+    size = g.constant([1, 3, 300, 300], np.int64)
+    large = g.node("ReduceSum", g.node("ConstantOfShape", size), keepdims=1)
+    g.node("Relu", g.node("Conv", "input", g.constant(np.ones((9, 6, 1, 1)))))
+    louder = g.node("Mul", g.node("Mul", chosen, scale), _sound(g))
+    quiet = g.node("Identity", g.node("Add", louder, large))
+    g.node("Identity", quiet, output="output")
+
+
+def _drawn_to_the_bit(a: onnx.ModelProto, b: onnx.ModelProto) -> None:
+    sessions = [session_of(model) for model in (a, b)]
+    for seed in range(3):
+        feed = random_inputs(a, 1, seed)
+        wanted, got = (one.run(None, feed)[0] for one in sessions)
+        np.testing.assert_array_equal(got, wanted)
+
+
+def test_simplifying_leaves_what_a_frame_needs_and_every_bit() -> None:
+    model = _edited(_wordy)
+    simple = simplify(model)
+    _drawn_to_the_bit(model, simple)
+    kinds = [node.op_type for node in simple.graph.node]
+    # The sum over a large constant stays: stored, the constant would make the file grow.
+    left = ["Conv", "If", "ConstantOfShape", "ReduceSum", "ReduceMean", "Mul", "Mul", "Add"]  # fmt: skip
+    assert sorted(kinds) == sorted(left)
+    used = {name for node in simple.graph.node for name in node.input}
+    assert {tensor.name for tensor in simple.graph.initializer} <= used
+    assert simplify(simple) == simple
+
+
+def test_simplifying_keeps_dropout_that_trains_and_what_is_random() -> None:
+    def network(g: models.Graph) -> None:
+        inner = g.node("Dropout", _thirds(g, "input"), g.constant(0.5), g.constant(True, bool))  # fmt: skip
+        noise = g.node("RandomNormal", shape=[1, 3, 16, 16])
+        g.node("Add", g.node("Add", inner, noise), _sound(g), output="output")
+
+    model = _edited(network)
+    kinds = [node.op_type for node in model.graph.node]
+    assert [node.op_type for node in simplify(model).graph.node] == kinds
+
+
+def test_simplifying_a_network_whose_weights_stand_among_its_inputs() -> None:
+    """As exporters wrote them before ONNX's IR 4."""
+    model = models.generator("random", inner_px=32)
+    for tensor in model.graph.initializer:
+        value = helper.make_tensor_value_info(
+            tensor.name, tensor.data_type, tensor.dims
+        )
+        model.graph.input.append(value)  # fmt: skip
+    model.ir_version = 3
+    onnx.checker.check_model(model)
+    simple = simplify(model)
+    assert [value.name for value in simple.graph.input] == ["input", "audio"]
+    _drawn_to_the_bit(model, simple)
+    assert largest_difference(model, split(simple)) == 0.0
+
+
+def test_the_parts_are_simplified_and_it_is_said(
+    small: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "a"
+    shutil.copytree(small, folder)
+    (folder / "generator.onnx").write_bytes(demo_network().SerializeToString())
+    avatars.reseal(folder)
+    assert main(["optimise", str(folder), "--exact"]) == 0
+    figures = json.loads((folder / FIGURES_FILE).read_text())
+    whole, simple = figures["nodes"]["network"], figures["nodes"]["simplified"]
+    assert (whole, figures["largest_difference"]) == (len(demo_network().graph.node), 0)
+    said = f"simplified: {whole - simple} of {whole} nodes"
+    assert said in capsys.readouterr().out
+    parts = [onnx.load(str(folder / name)) for name in (IMAGE_FILE, AUDIO_FILE)]
+    kinds = {node.op_type for part in parts for node in part.graph.node}
+    assert "Constant" not in kinds and len(kinds) > 5
+    assert sum(len(part.graph.node) for part in parts) <= simple
 
 
 def _without(*keys: str) -> Callable[[dict], None]:

@@ -112,6 +112,9 @@ def _report(choice: Choice, variant: str, why: str, no_twin: str) -> str:
         ]
     else:
         lines.append(f"not split: {choice.unsplit}")
+    nodes = figures["nodes"]
+    if gone := nodes["network"] - nodes["simplified"]:
+        lines.append(f"simplified: {gone} of {nodes['network']} nodes compute nothing for a frame and are left out")
     if choice.int8:
         found, full = choice.int8.loss, choice.int8.twin.in_full
         lines.append(
