@@ -15,6 +15,7 @@ import onnx
 import pytest
 import truth
 from lipcast_studio.__main__ import main
+from lipcast_studio.demo import measure
 from lipcast_studio.errors import StudioError
 from lipcast_studio.optimise import int8
 from lipcast_studio.optimise.choose import Choice, Feeds, choose
@@ -148,9 +149,12 @@ def test_a_variant_that_an_avatar_has_not_is_refused() -> None:
     assert "(lipcast avatar optimise makes it)" in run.lines[-1]
 
 
-@pytest.mark.parametrize("name", ["flite-rms-1", "espeak-seen-1"])
+@pytest.mark.parametrize("name", ["flite-rms-1", "espeak-seen-1", "librivox-0890"])
 def test_the_mouth_opens_as_without_the_twin(name: str, folder: Path) -> None:
-    """Of the correlation with the true opening at most .01 is lost."""
+    """Of the correlation with the true opening at most .01 is lost; librivox-0890 loses most of all ten clips.
+
+    Of the frames of m, b and p one at most no longer shows closed lips.
+    """
     (clip,) = [clip for clip in truth.clips() if clip.name == name]
     areas = [
         truth.Engine(("--variant", variant), folder).areas(clip.wav)
@@ -159,6 +163,8 @@ def test_the_mouth_opens_as_without_the_twin(name: str, folder: Path) -> None:
     full, twin = (truth.scores(clip, area) for area in areas)
     assert full["r"] - twin["r"] <= 0.01
     assert twin["lag"] == full["lag"]
+    pressed = np.count_nonzero(clip.press > measure.PRESSED)
+    assert (full["closed"] - twin["closed"]) * pressed < 1.5
     assert agreement.correlation(*areas) >= 0.99
 
 
