@@ -400,6 +400,42 @@ def test_own_feeds_are_what_the_engine_draws_from(
         assert (drawn[moment] != frame).any(), f"frame {moment} is not drawn"
 
 
+def test_an_avatar_of_one_picture_gets_a_twin_judged_on_other_sounds(
+    sentence: lab.Samples, tmp_path: Path
+) -> None:
+    folder = _made_up(tmp_path / "a", "mel")
+    for path in sorted(folder.glob("frames/*"))[1:]:
+        path.unlink()
+    (folder / "boxes.json").write_text(f'{{"schema_version":1,"boxes":[{list(BOX)}]}}')
+    alone = {"frame_count": 1, "idle": {"first": 0, "count": 1}}
+    avatars.reseal(folder, lambda manifest: manifest.update(alone))
+    wav = lab.write_wav(tmp_path / "a.wav", sentence[5_000:45_000])
+    feeds = own_feeds(Package(folder), wav)
+    assert np.unique(feeds.pictures, axis=0).shape == (1, 6, 96, 96)
+    assert len(feeds.contexts) == 40
+    assert len(feeds.held_contexts) == len(feeds.held_pictures) == 10
+    both = np.concatenate([feeds.contexts, feeds.held_contexts])
+    assert len(np.unique(feeds.held_contexts, axis=0)) == 10
+    assert len(np.unique(both, axis=0)) == len(np.unique(feeds.contexts, axis=0)) + 10
+    assert main(["optimise", str(folder), "--audio", str(wav)]) == 0
+    assert _figures(folder)["int8"]["loss"]["psnr_db"] > 25
+
+
+def test_a_network_that_is_not_of_this_kind_is_refused_by_its_name(
+    sentence: lab.Samples, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = _made_up(tmp_path / "a", "hubert", batch=8)
+    lab.write_wav(folder / "speech.wav", sentence[5_000:45_000])
+    for flags in ((), ("--require-psnr", "40"), ("--exact",)):
+        assert main(["optimise", str(folder), *flags]) == 3
+        said = capsys.readouterr().err
+        want = (
+            f"lipcast: {folder}/generator.onnx: input [8,6,160,160]: want a free batch"
+        )
+        assert said.startswith(want)  # fmt: skip
+        assert said.count("\n") == 1
+
+
 def _boxes(folder: Path) -> list[list[int]]:
     return json.loads((folder / "boxes.json").read_text())["boxes"]
 

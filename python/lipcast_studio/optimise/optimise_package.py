@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +13,7 @@ from lipcast_studio.errors import EXIT_USAGE
 from lipcast_studio.optimise.choose import LARGEST_DIFFERENCE, Choice, Feeds, choose
 from lipcast_studio.optimise.own_feeds import own_feeds
 from lipcast_studio.optimise.package import Package
-from lipcast_studio.optimise.split import RefusedError
+from lipcast_studio.optimise.split import RefusedError, find_inputs
 
 IMAGE_FILE, AUDIO_FILE, FIGURES_FILE = "generator_image.onnx", "generator_audio.onnx", "optimise.json"
 INT8_FILE, INT8_IMAGE_FILE = "generator_int8.onnx", "generator_int8_image.onnx"
@@ -42,6 +44,8 @@ def optimise(folder: Path, wishes: Wishes) -> str:
     package.drop(MADE)
     package.check()
     feeds, no_twin = None, "--exact"
+    with _named(folder / package.model_name):
+        find_inputs(model.graph)
     if not wishes.exact:
         try:
             feeds = Feeds.own(model, own_feeds(package, wishes.audio), package.generator["mask"])
@@ -49,10 +53,8 @@ def optimise(folder: Path, wishes: Wishes) -> str:
             if wishes.audio is not None or wishes.require_psnr_db is not None:
                 raise
             no_twin = str(error)
-    try:
+    with _named(folder / package.model_name):
         choice = choose(model, exact=wishes.exact, feeds=feeds)
-    except RefusedError as error:
-        raise RefusedError(f"{folder}: {package.model_name}: {error}") from None
     allowed = LARGEST_DIFFERENCE if choice.figures.get("convolutions_taken_apart") else 0.0
     if not choice.difference <= allowed:
         raise RefusedError(
@@ -61,6 +63,15 @@ def optimise(folder: Path, wishes: Wishes) -> str:
     variant, why = _decide(choice, wishes)
     _write(package, choice, {"variant": variant, "why": why})
     return _report(choice, variant, why, no_twin)
+
+
+@contextmanager
+def _named(network: Path) -> Iterator[None]:
+    """What is refused of a network says which file it is."""
+    try:
+        yield
+    except RefusedError as error:
+        raise RefusedError(f"{network}: {error}") from None
 
 
 def _decide(choice: Choice, wishes: Wishes) -> tuple[str, str]:

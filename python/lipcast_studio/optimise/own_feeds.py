@@ -29,7 +29,8 @@ CALIBRATED, HELD = 40, 10  # of the twin's PSNR on the demo 20 lose 0.9 dB, 10 1
 
 @dataclass(frozen=True)
 class OwnFeeds:
-    """Two disjoint sets, of frames and of moments of the sound: to calibrate and choose by, and to report on.
+    """Two disjoint sets, of frames (the same one where there is but one) and of moments of the sound: to calibrate and
+    choose by, and to report on.
 
     pictures: [n,6,S,S] float32, contexts: [n, as the network's sound input] float32, row i of both drawn
     together; n differs between the two.
@@ -114,13 +115,13 @@ def _some(count: int, of: int) -> list[int]:
 
 
 def own_feeds(package: Package, audio: Path | None, count: int = CALIBRATED, held: int = HELD) -> OwnFeeds:
-    """`count` pairs to calibrate by, `held` held out: other frames, and the last third of the sound."""
+    """`count` pairs to calibrate by, `held` held out: other frames where there are any, and the last third of the sound."""
     sound = find_sound(package, audio)
     samples = read_sound(sound)
     boxes = json.loads((package.folder / package.manifest["boxes"]).read_text("utf-8"))["boxes"]
     faces = [index for index, box in enumerate(boxes) if box is not None]
-    if len(faces) < 2:
-        raise RefusedError(f"{package.folder}: {len(faces)} frames show a face: want 2 or more to calibrate with")
+    if not faces:
+        raise RefusedError(f"{package.folder}: no frame shows a face: want 1 or more to calibrate with")
     spread = sorted({faces[int(i)] for i in np.linspace(0, len(faces) - 1, min(2 * count, len(faces)))})
     pictures = [network_input(package, frame, boxes[i]) for i, frame in zip(spread, _frames(package, spread), strict=True)]
     heard = own_sound(package, samples)
@@ -131,6 +132,6 @@ def own_feeds(package: Package, audio: Path | None, count: int = CALIBRATED, hel
     )
     shown = [
         np.stack([side[i] for i in _some(number, len(side))])
-        for side, number in ((pictures[0::2], count), (pictures[1::2], held))
+        for side, number in ((pictures[0::2], count), (pictures[1::2] or pictures, held))
     ]
     return OwnFeeds(sound.name, shown[0], heard.contexts(moments[0]), shown[1], heard.contexts(moments[1]))
