@@ -8,12 +8,14 @@ import shutil
 import wave
 from pathlib import Path
 
+import cv2
 import lab
 import numpy as np
 import onnx
 import pytest
 import truth
 from lipcast_studio.__main__ import main
+from lipcast_studio.demo import measure
 from lipcast_studio.errors import StudioError
 from lipcast_studio.optimise import int8
 from lipcast_studio.optimise.choose import Choice, Feeds, choose
@@ -25,12 +27,14 @@ from lipcast_studio.optimise.optimise_package import (
     Wishes,
     _decide,
 )
-from lipcast_studio.optimise.own_feeds import own_feeds
+from lipcast_studio.optimise.own_feeds import network_input, own_feeds, read_sound
+from lipcast_studio.optimise.own_sounds import own_sound
 from lipcast_studio.optimise.package import Package
 from lipcast_studio.optimise.split import RefusedError, session_of
 from lipcast_studio.package_files import file_entry, manifest_bytes
 from lipcast_studio.training import agreement
-from markers import models
+from lipcast_studio.training.picture import of_output
+from markers import avatars, models
 
 DEMO = truth.DEMO
 INT8 = ("--variant", "int8")
@@ -145,9 +149,12 @@ def test_a_variant_that_an_avatar_has_not_is_refused() -> None:
     assert "(lipcast avatar optimise makes it)" in run.lines[-1]
 
 
-@pytest.mark.parametrize("name", ["flite-rms-1", "espeak-seen-1"])
+@pytest.mark.parametrize("name", ["flite-rms-1", "espeak-seen-1", "librivox-0890"])
 def test_the_mouth_opens_as_without_the_twin(name: str, folder: Path) -> None:
-    """Of the correlation with the true opening at most .01 is lost."""
+    """Of the correlation with the true opening at most .01 is lost; librivox-0890 loses most of all ten clips.
+
+    Of the frames of m, b and p one at most no longer shows closed lips.
+    """
     (clip,) = [clip for clip in truth.clips() if clip.name == name]
     areas = [
         truth.Engine(("--variant", variant), folder).areas(clip.wav)
@@ -156,6 +163,8 @@ def test_the_mouth_opens_as_without_the_twin(name: str, folder: Path) -> None:
     full, twin = (truth.scores(clip, area) for area in areas)
     assert full["r"] - twin["r"] <= 0.01
     assert twin["lag"] == full["lag"]
+    pressed = np.count_nonzero(clip.press > measure.PRESSED)
+    assert (full["closed"] - twin["closed"]) * pressed < 1.5
     assert agreement.correlation(*areas) >= 0.99
 
 
@@ -326,6 +335,141 @@ def _wav(path: Path, samples: np.ndarray, width: int = 2) -> Path:
     return path
 
 
+BOX = (90, 40, 230, 220)
+
+
+def _made_up(folder: Path, kind: str, **how: object) -> Path:
+    """An avatar that hears that kind of sound, its weights random, its pictures lossless."""
+    inner, border = (96, 0) if kind == "mel" else (160, 4)
+    box = (90, 40, 230, 180) if kind != "mel" else BOX
+    rate = (20, 1) if kind == "wenet" else (25, 1)
+    return avatars.make_avatar(
+        folder, audio=kind, model="random", encoder="random", inner=inner, border=border,
+        boxes=[box] * 7, frames=7, textured=True, fps=rate, **how,
+    )  # fmt: skip
+
+
+def _reflected(manifest: dict) -> None:
+    manifest["audio"]["padding"] = "reflect"
+
+
+EIGHT_ROWS = (16, 32, 32)
+
+
+@pytest.mark.parametrize(
+    ("kind", "how"),
+    [
+        ("ave", {}),
+        ("ave", {"edit": _reflected}),
+        ("ave", {"batch": 2}),
+        ("mel", {}),
+        ("hubert", {}),
+        ("hubert", {"sound": EIGHT_ROWS}),
+        ("wenet", {}),
+    ],
+    ids=["ave", "reflected", "batch 2", "mel", "hubert", "hubert, 8", "wenet"],
+)
+def test_own_feeds_are_what_the_engine_draws_from(
+    kind: str, how: dict, sentence: lab.Samples, tmp_path: Path
+) -> None:
+    """What the network draws of them is the engine's frame within 2 levels, at the beginning, inside and at the end."""
+    folder = _made_up(tmp_path / "a", kind, **how)
+    wav = lab.write_wav(tmp_path / "a.wav", sentence[5_000:38_000])
+    drawn = lab.pictures(folder, wav, "--idle", "model")
+    package = Package(folder)
+    sound = own_sound(package, read_sound(wav))
+    assert sound.frames == len(drawn)
+    network = session_of(package.network())
+    names = [value.name for value in network.get_inputs()]
+    border = package.generator["border_px"]
+    inside = slice(border, -border or None)
+    x0, y0, x1, y1 = box = _boxes(folder)[0]
+    kernel = cv2.INTER_CUBIC if kind == "ave" else cv2.INTER_LINEAR
+    moments = [sound.first, sound.first + 1, len(drawn) // 2, len(drawn) - 1]
+    for moment, context in zip(moments, sound.contexts(moments), strict=True):
+        frame = cv2.imread(str(folder / f"frames/{moment % 7:06d}.png"))
+        fed = np.repeat(network_input(package, frame, box)[None], 2, axis=0)
+        feed = dict(zip(names, (fed, np.stack([context] * 2)), strict=True))
+        mouth = of_output(network.run(None, feed)[0][0])
+        side = len(mouth) + 2 * border
+        square = cv2.resize(frame[y0:y1, x0:x1], (side, side), interpolation=kernel)
+        square[inside, inside] = mouth
+        want = cv2.resize(square, (x1 - x0, y1 - y0), interpolation=kernel)
+        levels = np.abs(drawn[moment][y0:y1, x0:x1].astype(int) - want)
+        assert levels.max() <= 2, f"frame {moment}"
+        assert (drawn[moment] != frame).any(), f"frame {moment} is not drawn"
+
+
+def test_an_avatar_of_one_picture_gets_a_twin_judged_on_other_sounds(
+    sentence: lab.Samples, tmp_path: Path
+) -> None:
+    folder = _made_up(tmp_path / "a", "mel")
+    for path in sorted(folder.glob("frames/*"))[1:]:
+        path.unlink()
+    (folder / "boxes.json").write_text(f'{{"schema_version":1,"boxes":[{list(BOX)}]}}')
+    alone = {"frame_count": 1, "idle": {"first": 0, "count": 1}}
+    avatars.reseal(folder, lambda manifest: manifest.update(alone))
+    wav = lab.write_wav(tmp_path / "a.wav", sentence[5_000:45_000])
+    feeds = own_feeds(Package(folder), wav)
+    assert np.unique(feeds.pictures, axis=0).shape == (1, 6, 96, 96)
+    assert len(feeds.contexts) == 40
+    assert len(feeds.held_contexts) == len(feeds.held_pictures) == 10
+    both = np.concatenate([feeds.contexts, feeds.held_contexts])
+    assert len(np.unique(feeds.held_contexts, axis=0)) == 10
+    assert len(np.unique(both, axis=0)) == len(np.unique(feeds.contexts, axis=0)) + 10
+    assert main(["optimise", str(folder), "--audio", str(wav)]) == 0
+    assert _figures(folder)["int8"]["loss"]["psnr_db"] > 25
+
+
+def test_a_network_that_is_not_of_this_kind_is_refused_by_its_name(
+    sentence: lab.Samples, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = _made_up(tmp_path / "a", "hubert", batch=8)
+    lab.write_wav(folder / "speech.wav", sentence[5_000:45_000])
+    for flags in ((), ("--require-psnr", "40"), ("--exact",)):
+        assert main(["optimise", str(folder), *flags]) == 3
+        said = capsys.readouterr().err
+        want = (
+            f"lipcast: {folder}/generator.onnx: input [8,6,160,160]: want a free batch"
+        )
+        assert said.startswith(want)  # fmt: skip
+        assert said.count("\n") == 1
+
+
+def _boxes(folder: Path) -> list[list[int]]:
+    return json.loads((folder / "boxes.json").read_text())["boxes"]
+
+
+@pytest.mark.parametrize("kind", ["mel", "hubert", "wenet"])
+def test_wav2lip_and_ultralight_get_a_twin_under_the_same_gates(
+    kind: str, sentence: lab.Samples, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = _made_up(tmp_path / "a", kind)
+    lab.write_wav(folder / "speech.wav", sentence[5_000:45_000])
+    assert main(["optimise", str(folder), "--require-psnr", "99.9"]) == 0
+    assert "draws with int8" not in capsys.readouterr().out
+    figures, generator = _figures(folder), _manifest(folder)["generator"]
+    assert figures["judged_on"] == figures["int8"]["calibrated_on"] == "speech.wav"
+    assert set(figures["int8"]["loss"]) == {"psnr_db", "ssim", "mouth_opening"}
+    assert figures["int8"]["loss"]["psnr_db"] > 25
+    assert generator["int8"]["model"] == INT8_FILE
+    assert generator["variant"] != "int8"
+    assert figures["why"].startswith("int8 is not used: ")
+
+    found = str(int(figures["int8"]["loss"]["psnr_db"]))
+    assert main(["optimise", str(folder), "--overwrite", "--require-psnr", found]) == 0
+    times = _figures(folder)["ms_a_frame_one_thread"]
+    fastest = min(("full", "split", "int8"), key=times.__getitem__)
+    assert _manifest(folder)["generator"]["variant"] == fastest
+    assert lab.lipcast("inspect", folder).code == 0
+    wav = lab.write_wav(tmp_path / "a.wav", sentence[8_000:16_000])
+    drawn = {
+        name: lab.pictures(folder, wav, "--idle", "model", "--variant", name)
+        for name in ("full", "int8")
+    }
+    assert 0 < np.abs(drawn["int8"].astype(int) - drawn["full"]).mean() < 2
+
+
 NOISE = np.random.default_rng(2).normal(0, 3000, 48_000)
 SOUNDS = {
     "short": (NOISE[:8000], 2, r"0\.50 s of sound: want 2 s or more"),
@@ -341,6 +485,15 @@ def test_a_sound_that_cannot_calibrate_is_refused(case: str, tmp_path: Path) -> 
     with pytest.raises(RefusedError, match=reason) as caught:
         own_feeds(Package(DEMO), sound)
     assert "\n" not in str(caught.value)
+
+
+def test_exact_with_a_twin_asked_for_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["optimise", str(tmp_path), "--exact", "--require-psnr", "40"]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("lipcast: --exact with --require-psnr 40: want one of them")
+    assert said.count("\n") == 1
 
 
 def test_without_a_sound_the_parts_are_made_and_it_says_why_no_twin(

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import shutil
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,6 +16,7 @@ import numpy as np
 import onnx
 import pytest
 from lipcast_studio.__main__ import main
+from lipcast_studio.find_torch import find_torch
 from lipcast_studio.onnx_file import session
 from lipcast_studio.optimise import algebra, choose
 from lipcast_studio.optimise.optimise_package import (
@@ -23,13 +26,15 @@ from lipcast_studio.optimise.optimise_package import (
 )
 from lipcast_studio.optimise.own_feeds import own_feeds
 from lipcast_studio.optimise.package import Package
+from lipcast_studio.optimise.simplify import simplify
 from lipcast_studio.optimise.split import (
     RefusedError,
     largest_difference,
+    random_inputs,
     session_of,
     split,
 )
-from markers import models, synctalk
+from markers import avatars, models, synctalk
 from onnx import helper
 
 DEMO = lab.ROOT / "avatars/demo"
@@ -42,16 +47,51 @@ def demo_network() -> onnx.ModelProto:
     return onnx.load(str(DEMO / "generator.onnx"))
 
 
+@functools.cache
+def made_up_network(name: str) -> onnx.ModelProto:
+    """At full size and as `lipcast avatar import` exports it: wav2lip, ultralight_unet_160_hubert."""
+    find_torch()
+    import torch
+    from lipcast_studio import onnx_export
+    from lipcast_studio.networks import made_up, unet, wav2lip
+
+    golden = json.loads((Path(made_up.__file__).parent / "golden.json").read_text())
+    if name == "wav2lip":
+        network: torch.nn.Module = wav2lip.Wav2Lip()
+        table = {key: value.shape for key, value in network.state_dict().items()}
+        inputs = {"mel": (2, 1, 80, 16), "picture": (2, 6, 96, 96)}
+        weights = {key: made_up.weight(key, shape) for key, shape in table.items()}
+    else:
+        table = golden[name]["state_dict"]
+        weights = {key: made_up.weight(key, shape) for key, shape in table.items()}
+        shape = unet.UNetShape.of(weights)
+        network = unet.UNet(shape)
+        inputs = {"input": (2, 6, 160, 160), "audio": (2, *shape.audio_shape)}
+    network.load_state_dict(weights)
+    network.eval()
+    values = [made_up.network_input(key, dims) for key, dims in inputs.items()]
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "network.onnx"
+        onnx_export.export(network, values, list(inputs), "output", path)
+        return onnx.load(str(path))
+
+
 @pytest.mark.parametrize(
     "network",
     [
         demo_network,
         lambda: synctalk.unet(160)[0],
+        lambda: synctalk.unet(320)[0],
+        lambda: made_up_network("wav2lip"),
+        lambda: made_up_network("ultralight_unet_160_hubert"),
         lambda: models.generator("random", inner_px=64),
         lambda: models.generator("random", inner_px=64, batch=1),
         lambda: models.half_precision(models.generator("random", inner_px=64)),
     ],
-    ids=["demo", "synctalk160", "random", "fixed batch", "half"],
+    ids=[
+        *("demo", "synctalk160", "synctalk320", "wav2lip", "ultralight"),
+        *("random", "fixed batch", "half"),
+    ],
 )
 def test_the_two_parts_equal_the_whole_to_the_bit(
     network: Callable[[], onnx.ModelProto],
@@ -173,7 +213,7 @@ REFUSED = {
         lambda: models.generator("random", inner_px=32, batch=8),
         r"input \[8,6,32,32\]: want a free batch or 1",
     ),
-    "wav2lip's one picture": (
+    "channels last": (
         lambda: models.channels_last(models.generator("random", inner_px=32)),
         r"want exactly one picture \[N,6,S,S\]",
     ),
@@ -308,6 +348,180 @@ def test_a_package_that_was_changed_by_hand_is_refused_and_left_alone(
     assert not (tmp_path / IMAGE_FILE).exists()
 
 
+def _wordy(g: models.Graph) -> None:
+    """Copies of an input, of a weight and of the output; dropout; constants of constants; what nobody uses."""
+    stored = onnx.numpy_helper.from_array(np.float32([[0.3]]))
+    scale = g.node("Mul", g.node("Constant", value=stored), g.constant(0.7))
+    scale = g.node("Reshape", scale, g.constant([1, 1, 1, 1], np.int64))
+    weight = g.constant(np.random.default_rng(1).normal(size=(3, 6, 1, 1)))
+    shown = g.node("Identity", g.node("Identity", "input"))
+    inner = g.node("Conv", shown, g.node("Identity", weight))
+    never = g.constant(False, bool)
+    inner = g.node("Dropout", inner, g.constant(0.5), never)
+    always = g.node("Not", never)
+    kept = g.node("Identity", inner)
+    branches = {
+        name: helper.make_graph(
+            [helper.make_node(kind, [kept], [f"out_{name}"])],
+            name,
+            [],
+            [helper.make_tensor_value_info(f"out_{name}", 1, None)],
+        )
+        for name, kind in (("then_branch", "Neg"), ("else_branch", "Abs"))
+    }
+    chosen = g.node("If", always, **branches)
+    size = g.constant([1, 3, 300, 300], np.int64)
+    large = g.node("ReduceSum", g.node("ConstantOfShape", size), keepdims=1)
+    g.node("Relu", g.node("Conv", "input", g.constant(np.ones((9, 6, 1, 1)))))
+    louder = g.node("Mul", g.node("Mul", chosen, scale), _sound(g))
+    quiet = g.node("Identity", g.node("Add", louder, large))
+    g.node("Identity", quiet, output="output")
+
+
+def _drawn_to_the_bit(a: onnx.ModelProto, b: onnx.ModelProto) -> None:
+    sessions = [session_of(model) for model in (a, b)]
+    for seed in range(3):
+        feed = random_inputs(a, 1, seed)
+        wanted, got = (one.run(None, feed)[0] for one in sessions)
+        np.testing.assert_array_equal(got, wanted)
+
+
+def test_simplifying_leaves_what_a_frame_needs_and_every_bit() -> None:
+    model = _edited(_wordy)
+    simple = simplify(model)
+    _drawn_to_the_bit(model, simple)
+    kinds = [node.op_type for node in simple.graph.node]
+    # The sum over a large constant stays: stored, the constant would make the file grow.
+    left = ["Conv", "If", "ConstantOfShape", "ReduceSum", "ReduceMean", "Mul", "Mul", "Add"]  # fmt: skip
+    assert sorted(kinds) == sorted(left)
+    used = {name for node in simple.graph.node for name in node.input}
+    assert {tensor.name for tensor in simple.graph.initializer} <= used
+    assert simplify(simple) == simple
+
+
+def test_simplifying_keeps_dropout_that_trains_and_what_is_random() -> None:
+    def network(g: models.Graph) -> None:
+        inner = g.node("Dropout", _thirds(g, "input"), g.constant(0.5), g.constant(True, bool))  # fmt: skip
+        noise = g.node("RandomNormal", shape=[1, 3, 16, 16])
+        g.node("Add", g.node("Add", inner, noise), _sound(g), output="output")
+
+    model = _edited(network)
+    kinds = [node.op_type for node in model.graph.node]
+    assert [node.op_type for node in simplify(model).graph.node] == kinds
+
+
+def test_simplifying_a_network_whose_weights_stand_among_its_inputs() -> None:
+    """As exporters wrote them before ONNX's IR 4."""
+    model = models.generator("random", inner_px=32)
+    for tensor in model.graph.initializer:
+        value = helper.make_tensor_value_info(
+            tensor.name, tensor.data_type, tensor.dims
+        )
+        model.graph.input.append(value)  # fmt: skip
+    model.ir_version = 3
+    onnx.checker.check_model(model)
+    simple = simplify(model)
+    assert [value.name for value in simple.graph.input] == ["input", "audio"]
+    _drawn_to_the_bit(model, simple)
+    assert largest_difference(model, split(simple)) == 0.0
+
+
+def test_the_parts_are_simplified_and_it_is_said(
+    small: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "a"
+    shutil.copytree(small, folder)
+    (folder / "generator.onnx").write_bytes(demo_network().SerializeToString())
+    avatars.reseal(folder)
+    assert main(["optimise", str(folder), "--exact"]) == 0
+    figures = json.loads((folder / FIGURES_FILE).read_text())
+    whole, simple = figures["nodes"]["network"], figures["nodes"]["simplified"]
+    assert (whole, figures["largest_difference"]) == (len(demo_network().graph.node), 0)
+    said = f"simplified: {whole - simple} of {whole} nodes"
+    assert said in capsys.readouterr().out
+    parts = [onnx.load(str(folder / name)) for name in (IMAGE_FILE, AUDIO_FILE)]
+    kinds = {node.op_type for part in parts for node in part.graph.node}
+    assert "Constant" not in kinds and len(kinds) > 5
+    assert sum(len(part.graph.node) for part in parts) <= simple
+
+
+def _without(*keys: str) -> Callable[[dict], None]:
+    """Takes a field out of the manifest."""
+
+    def edit(manifest: dict) -> None:
+        *path, last = keys
+        for key in path:
+            manifest = manifest[key]
+        del manifest[last]
+
+    return edit
+
+
+NOT_AS_EXPECTED: dict[str, tuple[Callable[[dict], object], str | None, str]] = {
+    "mask null": (lambda m: m["generator"].update(mask=None), None, "generator.mask = null"),
+    "no mask": (_without("generator", "mask"), None, "generator.mask: missing"),
+    "no audio": (_without("audio"), None, "audio: missing"),
+    "no audio model": (_without("audio", "model"), None, "audio.model: missing"),
+    "frames null": (lambda m: m.update(frames=None), None, "frames = null"),
+    "boxes empty": (lambda m: None, "", "boxes.json: "),
+    "boxes 5": (lambda m: None, '{"schema_version":1,"boxes":5}', "boxes.json: boxes = 5: want a list"),
+    "box outside": (
+        lambda m: None, '{"schema_version":1,"boxes":[[0,0,900,90],null,[0,0,90,90]]}', "boxes[0] = [0,0,900,90]: want it inside 320x240",
+    ),
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory, sentence: lab.Samples) -> Path:
+    """A random network's avatar of three frames, with speech."""
+    folder = tmp_path_factory.mktemp("small") / "a"
+    avatars.make_avatar(folder, frames=3, model="random", encoder="random")
+    lab.write_wav(folder / "speech.wav", sentence)
+    return folder
+
+
+@pytest.mark.parametrize("case", NOT_AS_EXPECTED)
+def test_a_package_that_the_loader_refuses_is_refused_with_its_line(
+    case: str, small: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    edit, boxes, said = NOT_AS_EXPECTED[case]
+    folder = tmp_path / "a"
+    shutil.copytree(small, folder)
+    if boxes is not None:
+        (folder / "boxes.json").write_text(boxes)
+    avatars.reseal(folder, edit)  # type: ignore[arg-type]
+    before = {path.name for path in folder.iterdir()}
+    assert main(["optimise", str(folder), "--require-psnr", "40"]) == 3
+    told = capsys.readouterr().err
+    assert said in told, told
+    assert str(folder) in told
+    assert told.count("\n") == 1
+    assert {path.name for path in folder.iterdir()} == before
+
+
+def test_overwrite_mends_what_an_earlier_run_made_and_tells_of_other_faults(
+    small: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "a"
+    shutil.copytree(small, folder)
+    assert main(["optimise", str(folder), "--exact"]) == 0
+    (folder / IMAGE_FILE).write_bytes(b"damaged")
+    (folder / AUDIO_FILE).unlink()
+    assert lab.lipcast("inspect", folder, ok=False).code == 3
+    assert main(["optimise", str(folder), "--exact", "--overwrite"]) == 0
+    assert lab.lipcast("inspect", folder).code == 0
+    before = {path.name: path.read_bytes() for path in folder.glob("*.*")}
+    (folder / "boxes.json").write_text("{}")
+    capsys.readouterr()
+    assert main(["optimise", str(folder), "--exact", "--overwrite"]) == 3
+    told = capsys.readouterr().err
+    assert told.startswith(f"lipcast: avatar '{folder}': boxes.json: ")
+    assert told.count("\n") == 1
+    (folder / "boxes.json").write_bytes(before["boxes.json"])
+    assert {path.name: path.read_bytes() for path in folder.glob("*.*")} == before
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
+
+
 @pytest.fixture(scope="module")
 def sound(sentence: lab.Samples, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """One second of the spoken sentence."""
@@ -331,6 +545,20 @@ def test_the_engine_draws_the_same_frames_with_the_parts_in_full(
     # Four frames fit: most are computed again and again.
     assert _drawn(folder, sound, *full, "--feature-cache-mb", 6) == whole
     assert _drawn(folder, sound, *SPLIT, "--feature-cache-mb", 0) == whole
+
+
+def test_the_engine_draws_the_same_frames_with_wav2lips_parts_in_full(
+    sound: Path, tmp_path: Path
+) -> None:
+    folder = avatars.make_avatar(
+        tmp_path / "a", frames=6, audio="mel", inner=96, border=0, textured=True,
+        model=made_up_network("wav2lip"),
+    )  # fmt: skip
+    whole = _drawn(folder, sound)
+    assert len(set(whole)) == 25
+    assert main(["optimise", str(folder), "--exact"]) == 0
+    assert _drawn(folder, sound, *SPLIT, "--feature-precision", "full") == whole
+    assert _drawn(folder, sound, *SPLIT) != whole, "nothing kept was rounded: no parts"
 
 
 def test_frames_in_half_do_not_depend_on_what_is_kept(

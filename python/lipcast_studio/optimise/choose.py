@@ -14,6 +14,7 @@ import onnx
 from lipcast_studio.optimise.algebra import rewrite, sites
 from lipcast_studio.optimise.int8 import Loss, Twin, figures_of, loss, make_twin, psnr_db
 from lipcast_studio.optimise.own_feeds import OwnFeeds
+from lipcast_studio.optimise.simplify import simplify
 from lipcast_studio.optimise.split import RefusedError, Split, find_inputs, random_inputs, session_of, split
 
 Array = np.ndarray[Any, Any]
@@ -165,6 +166,12 @@ def own_rounding(model: onnx.ModelProto, feeds: list[Feed], wanted: Array) -> fl
     return difference(wanted, np.concatenate([plain.run(None, feed)[0] for feed in feeds]))
 
 
+def _simplified(model: onnx.ModelProto, feeds: list[Feed], wanted: Array) -> onnx.ModelProto:
+    """The network itself where a bit would change."""
+    simple = simplify(model)
+    return simple if np.array_equal(Drawer(None, simple).draw(feeds), wanted, equal_nan=True) else model
+
+
 def _best_parts(model: onnx.ModelProto, plain: Split, feeds: Feeds, wanted: Array) -> tuple[Split, int, list[dict[str, Any]]]:
     """Site by site: every rewrite that is measured to pay and moves the output by 1e-4 at most."""
     chosen: dict[str, bool] = {}
@@ -219,19 +226,20 @@ def choose(model: onnx.ModelProto, *, exact: bool, feeds: Feeds | None = None) -
     find_inputs(model.graph)
     judged = feeds or Feeds.noise(model)
     whole = Drawer(None, model)
+    wanted = whole.draw(judged.chosen)
+    simple = _simplified(model, judged.chosen, wanted)
     unsplit = ""
     plain: Split | None = None
     try:
-        plain = split(model)
+        plain = split(simple)
     except RefusedError as error:
         if exact or feeds is None:
             raise
         unsplit = str(error)
-    wanted = whole.draw(judged.chosen)
     best, apart, tried = plain, 0, list[dict[str, Any]]()
     if plain and not exact:
-        best, apart, tried = _best_parts(model, plain, judged, wanted)
-    int8 = _int8(model, plain, feeds, whole) if feeds and not exact else None
+        best, apart, tried = _best_parts(simple, plain, judged, wanted)
+    int8 = _int8(simple, plain, feeds, whole) if feeds and not exact else None
 
     first = judged.held[0]
     calls = {"full": whole.every_frame(first)}
@@ -249,6 +257,7 @@ def choose(model: onnx.ModelProto, *, exact: bool, feeds: Feeds | None = None) -
         "judged_on": judged.source,
         "ms_a_frame_one_thread": {name: round(ms, 2) for name, ms in least(times).items()},
         "times_faster_than_full": {name: spread(times["full"], times[name]) for name in ("split", "int8") if name in times},
+        "nodes": {"network": len(model.graph.node), "simplified": len(simple.graph.node)},
         "rounding_of_the_whole": own_rounding(model, judged.chosen, wanted),
     }
     if best:

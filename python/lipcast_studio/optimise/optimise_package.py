@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from lipcast_studio.errors import EXIT_USAGE
 from lipcast_studio.optimise.choose import LARGEST_DIFFERENCE, Choice, Feeds, choose
 from lipcast_studio.optimise.own_feeds import own_feeds
 from lipcast_studio.optimise.package import Package
-from lipcast_studio.optimise.split import RefusedError
+from lipcast_studio.optimise.split import RefusedError, find_inputs
 
 IMAGE_FILE, AUDIO_FILE, FIGURES_FILE = "generator_image.onnx", "generator_audio.onnx", "optimise.json"
 INT8_FILE, INT8_IMAGE_FILE = "generator_int8.onnx", "generator_int8_image.onnx"
@@ -29,13 +32,20 @@ class Wishes:
 
 def optimise(folder: Path, wishes: Wishes) -> str:
     """Adds the variants of a package's generator and names the one to draw with. Returns what to tell the user."""
+    if wishes.exact and wishes.require_psnr_db is not None:
+        wanted = f"--require-psnr {wishes.require_psnr_db:g}"
+        raise RefusedError(f"--exact with {wanted}: want one of them: --exact makes no twin in 8 bits", EXIT_USAGE)
     package = Package(folder)
     if not wishes.overwrite:
         for name in MADE:
             if (folder / name).exists():
                 raise RefusedError(f"{folder / name} exists; --overwrite replaces it")
     model = package.network()
+    package.drop(MADE)
+    package.check()
     feeds, no_twin = None, "--exact"
+    with _named(folder / package.model_name):
+        find_inputs(model.graph)
     if not wishes.exact:
         try:
             feeds = Feeds.own(model, own_feeds(package, wishes.audio), package.generator["mask"])
@@ -43,10 +53,8 @@ def optimise(folder: Path, wishes: Wishes) -> str:
             if wishes.audio is not None or wishes.require_psnr_db is not None:
                 raise
             no_twin = str(error)
-    try:
+    with _named(folder / package.model_name):
         choice = choose(model, exact=wishes.exact, feeds=feeds)
-    except RefusedError as error:
-        raise RefusedError(f"{folder}: {package.model_name}: {error}") from None
     allowed = LARGEST_DIFFERENCE if choice.figures.get("convolutions_taken_apart") else 0.0
     if not choice.difference <= allowed:
         raise RefusedError(
@@ -55,6 +63,15 @@ def optimise(folder: Path, wishes: Wishes) -> str:
     variant, why = _decide(choice, wishes)
     _write(package, choice, {"variant": variant, "why": why})
     return _report(choice, variant, why, no_twin)
+
+
+@contextmanager
+def _named(network: Path) -> Iterator[None]:
+    """What is refused of a network says which file it is."""
+    try:
+        yield
+    except RefusedError as error:
+        raise RefusedError(f"{network}: {error}") from None
 
 
 def _decide(choice: Choice, wishes: Wishes) -> tuple[str, str]:
@@ -72,7 +89,6 @@ def _decide(choice: Choice, wishes: Wishes) -> tuple[str, str]:
 
 
 def _write(package: Package, choice: Choice, decision: dict[str, str]) -> None:
-    package.drop(MADE)
     source: dict[str, Any] = {"source_sha256": package.model_sha256}
     if choice.parts:
         package.add_model(IMAGE_FILE, choice.parts.image)
@@ -107,6 +123,9 @@ def _report(choice: Choice, variant: str, why: str, no_twin: str) -> str:
         ]
     else:
         lines.append(f"not split: {choice.unsplit}")
+    nodes = figures["nodes"]
+    if gone := nodes["network"] - nodes["simplified"]:
+        lines.append(f"simplified: {gone} of {nodes['network']} nodes compute nothing for a frame and are left out")
     if choice.int8:
         found, full = choice.int8.loss, choice.int8.twin.in_full
         lines.append(

@@ -1,4 +1,4 @@
-"""What an avatar's own networks are fed: its pictures, and its sound through its audio encoder.
+"""What an avatar's own networks are fed: its pictures, and its sound as its family hears it.
 
 Figures on noise say little about a trained network; these are what it meets when it speaks.
 """
@@ -15,11 +15,11 @@ from typing import Any
 import cv2
 import numpy as np
 
-from lipcast_studio.onnx_file import session
+from lipcast_studio.optimise.own_sounds import REACH_FRAMES, own_sound
 from lipcast_studio.optimise.package import Package
 from lipcast_studio.optimise.split import RefusedError
 from lipcast_studio.training import picture
-from lipcast_studio.training.mel import FPS, RATE_HZ, contexts, windows
+from lipcast_studio.training.mel import RATE_HZ
 
 Array = np.ndarray[Any, Any]
 LONGEST_S = 60.0
@@ -29,10 +29,11 @@ CALIBRATED, HELD = 40, 10  # of the twin's PSNR on the demo 20 lose 0.9 dB, 10 1
 
 @dataclass(frozen=True)
 class OwnFeeds:
-    """Two disjoint sets, of frames and of moments of the sound: to calibrate and choose by, and to report on.
+    """Two disjoint sets, of frames (the same one where there is but one) and of moments of the sound: to calibrate and
+    choose by, and to report on.
 
-    pictures: [n,6,S,S] float32, contexts: [n,32,16,16] float32, row i of both drawn together; n differs
-    between the two.
+    pictures: [n,6,S,S] float32, contexts: [n, as the network's sound input] float32, row i of both drawn
+    together; n differs between the two.
     """
 
     sound: str  # the file's name
@@ -96,11 +97,16 @@ def _frames(package: Package, wanted: list[int]) -> Iterator[Array]:
 
 
 def network_input(package: Package, frame: Array, box: list[int]) -> Array:
-    """[6,S,S]: the inner picture and the same with the mask zeroed (docs/numerics.md 3)."""
+    """[6,S,S]: the inner picture and the same with the mask zeroed, in the family's order (docs/numerics.md 3, 4, 5)."""
     generator = package.generator
-    mask = generator["mask"]
+    mask, border, (x0, y0, x1, y1) = generator["mask"], generator["border_px"], box
     window = slice(mask["y"], mask["y"] + mask["height"]), slice(mask["x"], mask["x"] + mask["width"])
-    return picture.network_input(picture.inner_picture(frame, box, generator["inner_px"], generator["border_px"]), window)
+    crop = frame[y0:y1, x0:x1]
+    if generator["family"] != "synctalk":
+        side = generator["inner_px"] + 2 * border
+        crop = cv2.resize(crop, (side, side), interpolation=cv2.INTER_LINEAR)  # the cubic one then changes nothing
+    both = picture.network_input(picture.inner_of_crop(crop, generator["inner_px"], border), window)
+    return np.concatenate([both[3:], both[:3]]) if generator["family"] == "wav2lip" else both
 
 
 def _some(count: int, of: int) -> list[int]:
@@ -109,26 +115,23 @@ def _some(count: int, of: int) -> list[int]:
 
 
 def own_feeds(package: Package, audio: Path | None, count: int = CALIBRATED, held: int = HELD) -> OwnFeeds:
-    """`count` pairs to calibrate by, `held` held out: other frames, and the last third of the sound."""
-    if package.generator["family"] != "synctalk":
-        raise RefusedError(f"generator.family = {package.generator['family']}: its own sounds are known for synctalk only")
+    """`count` pairs to calibrate by, `held` held out: other frames where there are any, and the last third of the sound."""
     sound = find_sound(package, audio)
     samples = read_sound(sound)
     boxes = json.loads((package.folder / package.manifest["boxes"]).read_text("utf-8"))["boxes"]
     faces = [index for index, box in enumerate(boxes) if box is not None]
-    if len(faces) < 2:
-        raise RefusedError(f"{package.folder}: {len(faces)} frames show a face: want 2 or more to calibrate with")
+    if not faces:
+        raise RefusedError(f"{package.folder}: no frame shows a face: want 1 or more to calibrate with")
     spread = sorted({faces[int(i)] for i in np.linspace(0, len(faces) - 1, min(2 * count, len(faces)))})
     pictures = [network_input(package, frame, boxes[i]) for i, frame in zip(spread, _frames(package, spread), strict=True)]
-    frames = -(-len(samples) * FPS // RATE_HZ)
-    encoder = session(package.folder / package.manifest["audio"]["model"])
-    (mel,) = encoder.get_inputs()
-    rows = np.concatenate([encoder.run(None, {mel.name: window[None]})[0] for window in windows(samples)])
-    heard = contexts(rows.reshape(len(rows), -1), frames)
-    border = 2 * frames // 3
-    moments = np.linspace(0, border - 9, count).astype(int), np.linspace(border + 8, frames - 1, held).astype(int)
+    heard = own_sound(package, samples)
+    border = 2 * heard.frames // 3
+    moments = (
+        np.linspace(heard.first, border - REACH_FRAMES - 1, count).astype(int).tolist(),
+        np.linspace(border + REACH_FRAMES, heard.frames - 1, held).astype(int).tolist(),
+    )
     shown = [
         np.stack([side[i] for i in _some(number, len(side))])
-        for side, number in ((pictures[0::2], count), (pictures[1::2], held))
+        for side, number in ((pictures[0::2], count), (pictures[1::2] or pictures, held))
     ]
-    return OwnFeeds(sound.name, shown[0], heard[moments[0]], shown[1], heard[moments[1]])
+    return OwnFeeds(sound.name, shown[0], heard.contexts(moments[0]), shown[1], heard.contexts(moments[1]))

@@ -6,17 +6,21 @@ import hashlib
 import json
 import os
 import shutil
+import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import onnx
 
+from lipcast_studio.engine import inspect
+from lipcast_studio.errors import EXIT_OUTPUT, StudioError
 from lipcast_studio.new_package import new_package
 from lipcast_studio.optimise.split import RefusedError
 from lipcast_studio.package_files import file_entry, manifest_bytes
 
 MANIFEST = "avatar.json"
+OF_EARLIER_RUNS = ("split", "int8", "variant")  # of the generator
 
 
 class Package:
@@ -26,6 +30,7 @@ class Package:
         self.folder = folder
         self._written: dict[str, bytes] = {}
         self._dropped: set[str] = set()
+        self._as_read = True  # whether the manifest still says what the file says
         path = folder / MANIFEST
         if not path.is_file():
             raise RefusedError(f"{folder}: no {MANIFEST} in it: want the folder of an avatar package")
@@ -34,7 +39,7 @@ class Package:
             self.generator: dict[str, Any] = self.manifest["generator"]
             self.model_name: str = self.generator["model"]
             self.model_sha256: str = self.manifest["files"][self.model_name]["sha256"]
-        except (ValueError, KeyError, TypeError) as error:
+        except (OSError, ValueError, KeyError, TypeError) as error:
             raise RefusedError(f"{path}: not a manifest of an avatar package: {error!r}") from None
 
     def network(self) -> onnx.ModelProto:
@@ -63,24 +68,43 @@ class Package:
 
     def drop(self, names: Iterable[str]) -> None:
         """What an earlier run made: its files, and what the manifest says of them."""
-        for name in names:
-            if self.manifest["files"].pop(name, None) is not None:
-                self._dropped.add(name)
-        for key in ("split", "int8", "variant"):
-            self.generator.pop(key, None)
+        found = [name for name in names if self.manifest["files"].pop(name, None) is not None]
+        said = [key for key in OF_EARLIER_RUNS if self.generator.pop(key, None) is not None]
+        self._dropped.update(found)
+        self._as_read = self._as_read and not found and not said
+
+    def check(self) -> None:
+        """By the loader, whose line a StudioError has; what was dropped is left out, as it may be what is wrong."""
+        if self._as_read:
+            inspect(self.folder.absolute())
+            return
+        place = self.folder.resolve()
+        try:
+            with tempfile.TemporaryDirectory(prefix=f".{place.name}.", dir=place.parent) as part:
+                self._copy(Path(part))
+                try:
+                    inspect(part)
+                except StudioError as error:
+                    raise StudioError(str(error).replace(part, str(self.folder)), error.code) from None
+        except OSError as error:
+            raise StudioError(f"{error.filename or self.folder}: {error.strerror}", EXIT_OUTPUT) from None
 
     def save(self) -> None:
         """All files, or none, whenever it is stopped: a new folder, of links to what stays, takes the old one's place."""
+        with new_package(self.folder) as part:
+            self._copy(part)
+
+    def _copy(self, target: Path) -> None:
+        """The package as it is to be, into an empty folder."""
         gone = {*self._dropped, *self._written, MANIFEST}
 
         def left_out(folder: str, names: list[str]) -> set[str]:
             return gone.intersection(names) if Path(folder) == self.folder else set()
 
-        with new_package(self.folder) as part:
-            shutil.copytree(self.folder, part, symlinks=True, ignore=left_out, copy_function=_link, dirs_exist_ok=True)
-            for name, data in self._written.items():
-                (part / name).write_bytes(data)
-            (part / MANIFEST).write_bytes(manifest_bytes(self.manifest))
+        shutil.copytree(self.folder, target, symlinks=True, ignore=left_out, copy_function=_link, dirs_exist_ok=True)
+        for name, data in self._written.items():
+            (target / name).write_bytes(data)
+        (target / MANIFEST).write_bytes(manifest_bytes(self.manifest))
 
 
 def _link(source: str, target: str, *, follow_symlinks: bool = True) -> None:

@@ -95,14 +95,14 @@ def attributes(node: onnx.NodeProto) -> dict[str, Any]:
     return {attribute.name: helper.get_attribute_value(attribute) for attribute in node.attribute}
 
 
-def _uses(node: onnx.NodeProto) -> set[str]:
+def uses_of(node: onnx.NodeProto) -> set[str]:
     """Every value a node reads, those its subgraphs take from outside too."""
     names = {name for name in node.input if name}
     for attribute in node.attribute:
         for graph in [attribute.g, *attribute.graphs]:
             own = {value.name for value in graph.input} | {tensor.name for tensor in graph.initializer}
             for inner in graph.node:
-                names |= _uses(inner) - own
+                names |= uses_of(inner) - own
                 own |= set(inner.output)
     return names
 
@@ -125,7 +125,7 @@ class Analysis:
 
     def _follow(self, number: int, node: onnx.NodeProto) -> None:
         depends = 0
-        for name in _uses(node):
+        for name in uses_of(node):
             if name not in self.depends:
                 raise RefusedError(f"value '{name}' is used by node '{node.name or node.op_type}' before anything makes it")
             depends |= self.depends[name]
@@ -170,7 +170,7 @@ def split(model: onnx.ModelProto) -> Split:
 
     audio_nodes = {n for n, node in enumerate(graph.node) if any(seen.depends[name] & AUDIO for name in node.output if name)}
     cuts: list[str] = []
-    waiting = [name for n in sorted(audio_nodes) for name in sorted(_uses(graph.node[n]))]
+    waiting = [name for n in sorted(audio_nodes) for name in sorted(uses_of(graph.node[n]))]
     while waiting:
         name = waiting.pop(0)
         if seen.depends[name] == PICTURE and seen.keepable(name):
@@ -179,7 +179,7 @@ def split(model: onnx.ModelProto) -> Split:
         elif name in seen.maker and not seen.depends[name] & AUDIO and seen.maker[name] not in audio_nodes:
             # Sizes and constants are computed again: they are cheap and hold no picture.
             audio_nodes.add(seen.maker[name])
-            waiting.extend(sorted(_uses(graph.node[seen.maker[name]])))
+            waiting.extend(sorted(uses_of(graph.node[seen.maker[name]])))
 
     image_nodes: set[int] = set()
     waiting = list(cuts)
@@ -187,7 +187,7 @@ def split(model: onnx.ModelProto) -> Split:
         number = seen.maker.get(waiting.pop())
         if number is not None and number not in image_nodes:
             image_nodes.add(number)
-            waiting.extend(_uses(graph.node[number]))
+            waiting.extend(uses_of(graph.node[number]))
     heavy = [n for n in image_nodes if any(seen.depends[name] == PICTURE for name in graph.node[n].output)]
     if not heavy:
         raise RefusedError(
@@ -225,7 +225,7 @@ def _part(
     outputs: list[onnx.ValueInfoProto],
 ) -> onnx.ModelProto:
     """Some nodes of a network as a network of their own, with the weights they use."""
-    used: set[str] = set().union(*map(_uses, nodes))
+    used: set[str] = set().union(*map(uses_of, nodes))
     graph = helper.make_graph(
         nodes,
         model.graph.name,
@@ -244,17 +244,17 @@ def _renamed(node: onnx.NodeProto, names: dict[str, str]) -> onnx.NodeProto:
     """A copy that reads each value by its new name."""
     copy = onnx.NodeProto()
     copy.CopyFrom(node)
-    _rename(copy, names)
+    rename(copy, names)
     return copy
 
 
-def _rename(node: onnx.NodeProto, names: dict[str, str]) -> None:
+def rename(node: onnx.NodeProto, names: dict[str, str]) -> None:
     for i, name in enumerate(node.input):
         node.input[i] = names.get(name, name)
     for attribute in node.attribute:
         for graph in [attribute.g, *attribute.graphs]:
             for inner in graph.node:
-                _rename(inner, names)
+                rename(inner, names)
 
 
 def session_of(model: onnx.ModelProto, *, optimise: bool = True) -> ort.InferenceSession:
