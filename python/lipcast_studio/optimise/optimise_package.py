@@ -112,12 +112,12 @@ def _write(package: Package, choice: Choice, decision: dict[str, str]) -> None:
 def _report(choice: Choice, variant: str, why: str, no_twin: str) -> str:
     lines, parts, figures = [], choice.parts, choice.figures
     if parts:
-        kept = sum(cut.floats for cut in parts.cuts)
+        kept, in_full = parts.kept_floats
         lines += [
             f"{IMAGE_FILE}: {parts.image_nodes} nodes, once for each avatar frame; {AUDIO_FILE}: {parts.audio_nodes} nodes,"
             " for every drawn frame",
-            f"kept between them: {len(parts.cuts)} tensors, {2 * kept / 2**20:.2f} MiB a frame in half precision,"
-            " twice that in full",
+            f"kept between them: {len(parts.cuts)} tensors, {2 * (kept + in_full) / 2**20:.2f} MiB a frame in half precision,"
+            f" {4 * kept / 2**20:.2f} in full",
             f"convolutions taken apart: {figures['convolutions_taken_apart']}; difference from the whole network:"
             f" {choice.difference:.3g} (on {figures['judged_on']})",
         ]

@@ -8,6 +8,7 @@ Works on any ONNX graph with these two inputs: it follows the values, not the na
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Any
 
 import numpy as np
@@ -48,6 +49,13 @@ class Split:
     cuts: tuple[Cut, ...]
     image_nodes: int
     audio_nodes: int
+
+    @property
+    def kept_floats(self) -> tuple[int, int]:
+        """Of one frame, and how many of them stay in full in half precision: as lipcast/generator/split_network.h says."""
+        sizes = sorted(cut.floats for cut in self.cuts)
+        total = sum(sizes)
+        return total, max((found for found in accumulate(sizes) if found <= total // 16), default=0)
 
 
 def dims_of(value: onnx.ValueInfoProto) -> list[int | None]:
