@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -289,6 +290,30 @@ def test_a_provider_that_is_preferred_and_missing_is_said(
     assert any("cuda" in warning.lower() for warning in report["warnings"])
     run = lab.render(tiny, second, tmp_path / "p.mkv", *flags)
     assert "cuda" in run.stderr.lower()
+
+
+@pytest.mark.parametrize("command", ["render", "avatar info"])
+def test_nobody_is_told_what_is_run_and_nothing_is_kept_of_the_machine(
+    command: str,
+    tiny: Path,
+    second: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """ONNX Runtime's telemetry begins with an id below ~/.cache and a file in the temporary folder."""
+    for name in [*os.environ]:  # on a machine that only builds it is off by itself
+        if name.startswith(("CI", "ORT_", "GITHUB_", "GITLAB_", "JENKINS_", "TF_")):
+            monkeypatch.delenv(name)
+    places = {name: tmp_path / name for name in ("HOME", "XDG_CACHE_HOME", "TMPDIR")}
+    for name, place in places.items():
+        place.mkdir()
+        monkeypatch.setenv(name, str(place))
+    if command == "render":
+        lab.render(tiny, second, tmp_path / "out.mp4")
+    else:
+        lab.lipcast("avatar", "info", tiny)
+    left = [path for place in places.values() for path in place.rglob("*")]
+    assert left == []
 
 
 def test_an_unknown_provider_is_refused(tiny: Path, second: Path) -> None:

@@ -263,9 +263,14 @@ std::vector<std::string> LibraryCandidates() {
   return candidates;
 }
 
+/// Its makers' own builds since 1.29 tell them over the network what is run, and keep an id of the
+/// machine below ~/.cache, unless this is set before they are opened.
+void TellNobody() { setenv("ORT_DISABLE_TELEMETRY", "1", 0); }
+
 }  // namespace
 
 Result<std::unique_ptr<Backend>> LoadOnnxRuntime() {
+  TellNobody();
   std::string tried, found;
   void* library = nullptr;
   for (const std::string& candidate : LibraryCandidates()) {
