@@ -248,6 +248,32 @@ def test_frames_of_no_use_are_told_by_reason_frame_and_time(
     assert cut[-1][1] in (198, 199)
 
 
+@pytest.mark.parametrize("name", ["broken.mp4", "broken.ts"])
+def test_a_damaged_part_is_told_by_frame_and_time_and_not_of_use(
+    talk: Path, folder: Path, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    """A twentieth of the file's bytes, in its middle, are zero; a key frame every second."""
+    video = folder / name
+    flags = ("-c:v", "libx264", "-g", 25, "-movflags", "+faststart")
+    ffmpeg("-i", talk, *(flags if name.endswith("mp4") else flags[:-2]), video)
+    data = bytearray(video.read_bytes())
+    middle, size = len(data) // 2, len(data) // 20
+    data[middle : middle + size] = bytes(size)
+    video.write_bytes(data)
+    _, lines = verdict(capsys, video)
+    runs = told(lines, "damaged in the file")
+    assert all(120 < first <= last < 225 for first, last in runs)
+    lost = sum(last + 1 - first for first, last in runs)
+    (line,) = (line for line in lines if line.startswith("usable: "))
+    usable, count = map(int, re.findall(r"(\d+) of (\d+) frames", line)[0])
+    assert count - usable >= lost >= 10
+    at = lines.index(
+        next(line for line in lines if line.startswith("warning: the pic"))
+    )
+    assert "picture is damaged in frames " in lines[at]
+    assert at < lines.index(line)
+
+
 def test_no_face_and_silence_are_refused(
     talk: Path, folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -19,12 +19,13 @@ from ..face.boxes import Box, box_track
 from ..face.landmarks import FaceFinder
 from ..face.mouth import LOSS_WEIGHTS, OPEN, Scale, measures, rest_of, scale_of
 from ..face.progress import faces_progress
-from ..face.track import Track, follow
+from ..face.track import DAMAGED, Track, follow
 from ..find_torch import find_torch
 from ..new_package import claim, new_package, package_name
 from ..speech import speech_line, write_speech
 from ..video.ffmpeg import read_frames
 from ..video.normalise import Recording, normalise, read_sound
+from ..video.probe import want_file
 from .interrupt import Interrupts
 from .options import Options
 from .report import Report, judge, silence
@@ -68,11 +69,12 @@ def _video(source: Path, work: Path, say: Say, interrupts: Interrupts) -> Record
     card = work / "recording.json"
     if card.exists():
         kept = json.loads(card.read_text("utf-8"))
-        return Recording(work / "recording.mp4", kept["width"], kept["height"], kept["frames"], kept["notes"])
+        return Recording(work / "recording.mp4", kept["width"], kept["height"], kept["frames"], kept["notes"],
+                         [tuple(run) for run in kept.get("damaged", [])])  # fmt: skip
     say(f"video: reading {source}")
     made = normalise(source, work / "recording.mp4")
     interrupts.check("reading the video")  # Ctrl-C ends ffmpeg, too
-    facts = {"width": made.width, "height": made.height, "frames": made.frames, "notes": made.notes}
+    facts = {"width": made.width, "height": made.height, "frames": made.frames, "notes": made.notes, "damaged": made.damaged}
     part = work / ".recording.json.part"
     part.write_text(json.dumps(facts), "utf-8")
     part.replace(card)
@@ -107,6 +109,8 @@ def prepare(source: Path, work: Path, say: Say, interrupts: Interrupts) -> Prepa
     if quiet:
         raise StudioError(f"{source}: {quiet}")
     track = _faces(recording, work, say, interrupts)
+    for first, last in recording.damaged:
+        track.status[first : last + 1] = DAMAGED
     boxes = box_track(track)
     measured = measures(track.points)
     scale = scale_of(measured[track.usable]) if track.usable.any() else None
@@ -183,8 +187,7 @@ def create(source: Path, output: Path, say: Say, options: Options, *, name: str 
     name = package_name(name, output, licence)
     if not check_only:
         claim(output, overwrite)
-    if not source.is_file():
-        raise StudioError(f"{source}: no such file" if not source.exists() else f"{source}: a folder, want a video")
+    want_file(source)
     _device(options.device)
     threads = options.threads or os.cpu_count() or 1
     torch.set_num_threads(threads)
