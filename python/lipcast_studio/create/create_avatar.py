@@ -26,24 +26,25 @@ from ..speech import speech_line, write_speech
 from ..video.ffmpeg import read_frames
 from ..video.normalise import Recording, normalise, read_sound
 from ..video.probe import want_file
-from .interrupt import Interrupts
+from .interrupt import Interrupts, loading
 from .options import Options
 from .report import Report, judge, silence
 from .work_folder import held, open_work, sha256_of
 
-find_torch()
+with loading("PyTorch"):
+    find_torch()
 
-import torch  # noqa: E402
+    import torch
 
-from ..training import loop  # noqa: E402
-from ..training.audio_stage import AudioStage  # noqa: E402
-from ..training.image_stage import SIZES, ImageStage  # noqa: E402
-from ..training.loop import Say, Settings  # noqa: E402
-from ..training.nets import AudioBranch, AudioEncoder, Generator  # noqa: E402
-from ..training.networks import audio_networks, image_network, networks_of  # noqa: E402
-from .check import check  # noqa: E402
-from .material import Recorded, RecordedPairs, cut, parts_of  # noqa: E402
-from .package import background_of, own_speech, write_figures, write_package  # noqa: E402
+    from ..training import loop
+    from ..training.audio_stage import AudioStage
+    from ..training.image_stage import SIZES, ImageStage
+    from ..training.loop import Say, Settings
+    from ..training.nets import AudioBranch, AudioEncoder, Generator
+    from ..training.networks import audio_networks, image_network, networks_of
+    from .check import check
+    from .material import Recorded, RecordedPairs, cut, parts_of
+    from .package import background_of, own_speech, write_figures, write_package
 
 Floats = npt.NDArray[np.float32]
 

@@ -233,3 +233,30 @@ def test_two_signals_at_once_are_one_wish_and_a_later_one_ends_the_process(monke
                 signal.raise_signal(signal.SIGINT)
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+_INTERRUPTED = """
+import os, signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)
+class Hook:
+    def find_spec(self, name, path, target=None):
+        if name == "torch.functional":
+            try:
+                signal.raise_signal(signal.SIGINT)
+            except KeyboardInterrupt:  # what PyTorch's own loader makes of it
+                raise RuntimeError("KeyboardInterrupt: <EMPTY MESSAGE>") from None
+sys.meta_path.insert(0, Hook())
+from lipcast_studio.__main__ import main
+sys.exit(main(["create", "/nowhere.mp4", "-o", sys.argv[1]]))
+"""
+
+
+def test_a_signal_while_pytorch_is_loaded_is_one_line_and_an_exit_with_130(tmp_path: Path) -> None:
+    import subprocess
+    import sys
+
+    command = [sys.executable, "-c", _INTERRUPTED, str(tmp_path / "anna")]
+    ended = subprocess.run(command, capture_output=True, text=True)
+    assert ended.returncode == EXIT_INTERRUPTED, ended.stderr
+    assert ended.stderr == "lipcast: stopped by a signal while PyTorch was loaded; nothing was begun\n"
+    assert not list(tmp_path.iterdir())
