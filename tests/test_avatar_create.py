@@ -340,3 +340,38 @@ def test_wrong_options_are_refused_before_any_work(
     assert got == code
     assert said in lines[0]
     assert [p.name for p in tmp_path.iterdir()] == ["a.mp4"]
+
+
+@pytest.mark.parametrize("flags", [["--check"], [], ["--work", "good"]])
+@pytest.mark.parametrize(
+    ("place", "why"),
+    [("/proc", "No such file"), ("/dev/null", "Not a directory|File exists")],
+)
+def test_a_place_where_nothing_can_be_made_is_told_before_the_video_is_read(
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    flags: list[str],
+    place: str,
+    why: str,
+) -> None:
+    video = tmp_path / "a.mp4"
+    video.write_bytes(b"no video")  # so that reading it would be another refusal
+    words = [str(tmp_path / word) if word == "good" else word for word in flags]
+    assert main(["create", str(video), "-o", f"{place}/x", *words]) == 4
+    said = capsys.readouterr().err
+    assert re.fullmatch(
+        rf"lipcast: {place}/x(\.work)?: no folder can be made in {place}: ({why}).*\n",
+        said,
+    )
+    assert [p.name for p in tmp_path.iterdir()] == ["a.mp4"]
+
+
+@pytest.mark.parametrize("place", ["device", "folder"])
+def test_what_is_no_file_is_called_what_it_is(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], place: str
+) -> None:
+    source = Path("/dev/zero") if place == "device" else tmp_path
+    assert main(["create", str(source), "-o", str(tmp_path / "a"), "--check"]) == 3
+    what = "a device or a pipe, no file" if place == "device" else "a folder"
+    said = capsys.readouterr().err
+    assert said == f"lipcast: {source}: {what}, want a video\n"

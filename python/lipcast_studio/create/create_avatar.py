@@ -29,7 +29,7 @@ from ..video.probe import want_file
 from .interrupt import Interrupts, loading
 from .options import Options
 from .report import Report, judge, silence
-from .work_folder import held, open_work, sha256_of
+from .work_folder import held, open_work, sha256_of, want_place
 
 with loading("PyTorch"):
     find_torch()
@@ -189,12 +189,14 @@ def create(source: Path, output: Path, say: Say, options: Options, *, name: str 
     if not check_only:
         claim(output, overwrite)
     want_file(source)
+    work = work or output.with_name(output.name + ".work")
+    for folder in (work,) if check_only else (work, output):
+        want_place(folder)
     _device(options.device)
     threads = options.threads or os.cpu_count() or 1
     torch.set_num_threads(threads)
     cv2.setNumThreads(threads)
     began = time.monotonic()
-    work = work or output.with_name(output.name + ".work")
     made_of = {
         "recording": source.name, "sha256": sha256_of(source), "size": options.size, "steps": list(options.steps),
         "fast": options.fast, "base": sha256_of(options.base / "generator.onnx") if options.base else "none",
