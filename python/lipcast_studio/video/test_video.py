@@ -243,6 +243,19 @@ def test_the_garbage_at_the_end_of_a_transport_stream_is_a_lost_end(tmp_path: Pa
     assert int(told[3]) == made_of.frames - 1
 
 
+@pytest.mark.parametrize(("name", "options"), [CONTAINERS[0], CONTAINERS[2]])
+def test_garbage_at_the_end_of_a_file_that_tells_its_length_is_a_lost_end(tmp_path: Path, name: str, options: list[str]) -> None:
+    path = recorded(tmp_path / name, *options)
+    damaged(path, 0.88, 1, b"\x01\xfe\x3c")
+    made_of = normalise(path, tmp_path / "out.mp4", shortest_s=1)
+    (note,) = (note for note in made_of.notes if "the picture ends early" in note)
+    told = re.search(r"early: (\S+) of 8\.\d\d s can be decoded \(frames 0-(\d+)\): ", note)
+    assert told
+    assert 6.5 < float(told[1]) < 7.7
+    assert int(told[2]) == made_of.frames - 1
+    assert made_of.damaged[-1][1] == made_of.frames - 1
+
+
 @pytest.mark.parametrize("lost", ["sound", "picture"])
 def test_a_sound_and_a_picture_that_end_apart_are_told(tmp_path: Path, lost: str) -> None:
     lengths = {"sound": ("4", "3"), "picture": ("3", "4")}[lost]
