@@ -95,12 +95,15 @@ class _Walk:
     def _gap(self, time_s: float) -> None:
         if abs(time_s - self.end_s) > self._jump_s:
             self.spans.append((self.end_s, math.inf))
+            self._jump_s = math.inf  # one is enough
             self.complaint = self.complaint or f"the clock jumps by {time_s - self.end_s:.1f} s: nothing after it is of use"
         elif time_s - self.end_s > _GAP_S:
             self.gaps.append((self.end_s, time_s))
 
     def complain(self, line: str) -> None:
         self.complaint = self.complaint or first_line(line)
+        if not math.isfinite(self._time):
+            return  # before the first packet: of the file's head, and nothing is shown yet
         lost = self._before + 1 / FPS if math.isfinite(self._before) else self._time  # packets before it may be gone
         self._broken = min(self._broken, self._time, lost)
 

@@ -299,6 +299,27 @@ def test_nothing_behind_a_jump_of_a_transport_streams_clock_is_of_use(tmp_path: 
     assert any("damaged in frames" in note for note in made_of.notes)
 
 
+def test_a_transport_stream_that_begins_amid_pictures_loses_those_until_its_first_key_frame(tmp_path: Path) -> None:
+    path = recorded(tmp_path / "a.ts", "-f", "mpegts")
+    data = path.read_bytes()
+    path.write_bytes(data[len(data) // 20 // 188 * 188 + 100 :])
+    made_of = normalise(path, tmp_path / "out.mp4", shortest_s=1)
+    assert 170 <= made_of.frames <= 200
+    assert all(last < 25 for _, last in made_of.damaged)
+
+
+def test_a_clock_that_jumps_ends_what_is_of_use(tmp_path: Path) -> None:
+    """Two recordings, one after the other: ffmpeg joins each stream on its own, and the two may part."""
+    path = recorded(tmp_path / "a.ts", "-f", "mpegts")
+    later = recorded(tmp_path / "b.ts", "-f", "mpegts", "-output_ts_offset", "100")
+    path.write_bytes(path.read_bytes() + later.read_bytes())
+    made_of = normalise(path, tmp_path / "out.mp4", shortest_s=1)
+    ((first, last),) = made_of.damaged
+    assert 190 <= first <= 205
+    assert last == made_of.frames - 1
+    assert any("the clock jumps by 9" in note for note in made_of.notes)
+
+
 def test_a_device_is_not_called_a_folder(tmp_path: Path) -> None:
     with pytest.raises(StudioError, match=r"^/dev/zero: a device or a pipe, no file, want a video$"):
         probe(Path("/dev/zero"))
