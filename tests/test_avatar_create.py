@@ -248,6 +248,32 @@ def test_frames_of_no_use_are_told_by_reason_frame_and_time(
     assert cut[-1][1] in (198, 199)
 
 
+@pytest.mark.parametrize("name", ["broken.mp4", "broken.ts"])
+def test_a_damaged_part_is_told_by_frame_and_time_and_not_of_use(
+    talk: Path, folder: Path, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    """A twentieth of the file's bytes, in its middle, are zero; a key frame every second."""
+    video = folder / name
+    flags = ("-c:v", "libx264", "-g", 25, "-movflags", "+faststart")
+    ffmpeg("-i", talk, *(flags if name.endswith("mp4") else flags[:-2]), video)
+    data = bytearray(video.read_bytes())
+    middle, size = len(data) // 2, len(data) // 20
+    data[middle : middle + size] = bytes(size)
+    video.write_bytes(data)
+    _, lines = verdict(capsys, video)
+    runs = told(lines, "damaged in the file")
+    assert all(120 < first <= last < 225 for first, last in runs)
+    lost = sum(last + 1 - first for first, last in runs)
+    (line,) = (line for line in lines if line.startswith("usable: "))
+    usable, count = map(int, re.findall(r"(\d+) of (\d+) frames", line)[0])
+    assert count - usable >= lost >= 10
+    at = lines.index(
+        next(line for line in lines if line.startswith("warning: the pic"))
+    )
+    assert "picture is damaged in frames " in lines[at]
+    assert at < lines.index(line)
+
+
 def test_no_face_and_silence_are_refused(
     talk: Path, folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -314,3 +340,38 @@ def test_wrong_options_are_refused_before_any_work(
     assert got == code
     assert said in lines[0]
     assert [p.name for p in tmp_path.iterdir()] == ["a.mp4"]
+
+
+@pytest.mark.parametrize("flags", [["--check"], [], ["--work", "good"]])
+@pytest.mark.parametrize(
+    ("place", "why"),
+    [("/proc", "No such file"), ("/dev/null", "Not a directory|File exists")],
+)
+def test_a_place_where_nothing_can_be_made_is_told_before_the_video_is_read(
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    flags: list[str],
+    place: str,
+    why: str,
+) -> None:
+    video = tmp_path / "a.mp4"
+    video.write_bytes(b"no video")  # so that reading it would be another refusal
+    words = [str(tmp_path / word) if word == "good" else word for word in flags]
+    assert main(["create", str(video), "-o", f"{place}/x", *words]) == 4
+    said = capsys.readouterr().err
+    assert re.fullmatch(
+        rf"lipcast: {place}/x(\.work)?: no folder can be made in {place}: ({why}).*\n",
+        said,
+    )
+    assert [p.name for p in tmp_path.iterdir()] == ["a.mp4"]
+
+
+@pytest.mark.parametrize("place", ["device", "folder"])
+def test_what_is_no_file_is_called_what_it_is(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], place: str
+) -> None:
+    source = Path("/dev/zero") if place == "device" else tmp_path
+    assert main(["create", str(source), "-o", str(tmp_path / "a"), "--check"]) == 3
+    what = "a device or a pipe, no file" if place == "device" else "a folder"
+    said = capsys.readouterr().err
+    assert said == f"lipcast: {source}: {what}, want a video\n"

@@ -17,7 +17,7 @@ import numpy.typing as npt
 from .errors import StudioError
 from .video.ffmpeg import first_line, h264, program, read_frames, source
 from .video.normalise import count_frames
-from .video.probe import HDR, probe
+from .video.probe import HDR, probe, want_file
 
 Picture = npt.NDArray[np.uint8]
 
@@ -67,8 +67,7 @@ def write_frames(path: Path, folder: Path) -> Frames:
 
     A picture is copied as it is and is the one frame. StudioError where there is no whole video.
     """
-    if not path.is_file():
-        raise StudioError(f"{path}: no such file")
+    want_file(path)
     if path.suffix.lower() in _PICTURES:
         return _picture(path, folder)
     facts = probe(path)

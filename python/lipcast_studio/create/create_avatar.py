@@ -19,30 +19,32 @@ from ..face.boxes import Box, box_track
 from ..face.landmarks import FaceFinder
 from ..face.mouth import LOSS_WEIGHTS, OPEN, Scale, measures, rest_of, scale_of
 from ..face.progress import faces_progress
-from ..face.track import Track, follow
+from ..face.track import DAMAGED, Track, follow
 from ..find_torch import find_torch
 from ..new_package import claim, new_package, package_name
 from ..speech import speech_line, write_speech
 from ..video.ffmpeg import read_frames
 from ..video.normalise import Recording, normalise, read_sound
-from .interrupt import Interrupts
+from ..video.probe import want_file
+from .interrupt import Interrupts, loading
 from .options import Options
 from .report import Report, judge, silence
-from .work_folder import held, open_work, sha256_of
+from .work_folder import held, open_work, sha256_of, want_place
 
-find_torch()
+with loading("PyTorch"):
+    find_torch()
 
-import torch  # noqa: E402
+    import torch
 
-from ..training import loop  # noqa: E402
-from ..training.audio_stage import AudioStage  # noqa: E402
-from ..training.image_stage import SIZES, ImageStage  # noqa: E402
-from ..training.loop import Say, Settings  # noqa: E402
-from ..training.nets import AudioBranch, AudioEncoder, Generator  # noqa: E402
-from ..training.networks import audio_networks, image_network, networks_of  # noqa: E402
-from .check import check  # noqa: E402
-from .material import Recorded, RecordedPairs, cut, parts_of  # noqa: E402
-from .package import background_of, own_speech, write_figures, write_package  # noqa: E402
+    from ..training import loop
+    from ..training.audio_stage import AudioStage
+    from ..training.image_stage import SIZES, ImageStage
+    from ..training.loop import Say, Settings
+    from ..training.nets import AudioBranch, AudioEncoder, Generator
+    from ..training.networks import audio_networks, image_network, networks_of
+    from .check import check
+    from .material import Recorded, RecordedPairs, cut, parts_of
+    from .package import background_of, own_speech, write_figures, write_package
 
 Floats = npt.NDArray[np.float32]
 
@@ -68,11 +70,12 @@ def _video(source: Path, work: Path, say: Say, interrupts: Interrupts) -> Record
     card = work / "recording.json"
     if card.exists():
         kept = json.loads(card.read_text("utf-8"))
-        return Recording(work / "recording.mp4", kept["width"], kept["height"], kept["frames"], kept["notes"])
+        return Recording(work / "recording.mp4", kept["width"], kept["height"], kept["frames"], kept["notes"],
+                         [tuple(run) for run in kept.get("damaged", [])])  # fmt: skip
     say(f"video: reading {source}")
     made = normalise(source, work / "recording.mp4")
     interrupts.check("reading the video")  # Ctrl-C ends ffmpeg, too
-    facts = {"width": made.width, "height": made.height, "frames": made.frames, "notes": made.notes}
+    facts = {"width": made.width, "height": made.height, "frames": made.frames, "notes": made.notes, "damaged": made.damaged}
     part = work / ".recording.json.part"
     part.write_text(json.dumps(facts), "utf-8")
     part.replace(card)
@@ -107,6 +110,8 @@ def prepare(source: Path, work: Path, say: Say, interrupts: Interrupts) -> Prepa
     if quiet:
         raise StudioError(f"{source}: {quiet}")
     track = _faces(recording, work, say, interrupts)
+    for first, last in recording.damaged:
+        track.status[first : last + 1] = DAMAGED
     boxes = box_track(track)
     measured = measures(track.points)
     scale = scale_of(measured[track.usable]) if track.usable.any() else None
@@ -183,14 +188,15 @@ def create(source: Path, output: Path, say: Say, options: Options, *, name: str 
     name = package_name(name, output, licence)
     if not check_only:
         claim(output, overwrite)
-    if not source.is_file():
-        raise StudioError(f"{source}: no such file" if not source.exists() else f"{source}: a folder, want a video")
+    want_file(source)
+    work = work or output.with_name(output.name + ".work")
+    for folder in (work,) if check_only else (work, output):
+        want_place(folder)
     _device(options.device)
     threads = options.threads or os.cpu_count() or 1
     torch.set_num_threads(threads)
     cv2.setNumThreads(threads)
     began = time.monotonic()
-    work = work or output.with_name(output.name + ".work")
     made_of = {
         "recording": source.name, "sha256": sha256_of(source), "size": options.size, "steps": list(options.steps),
         "fast": options.fast, "base": sha256_of(options.base / "generator.onnx") if options.base else "none",

@@ -62,3 +62,14 @@ class Interrupts:
 
     def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
         self._restore()
+
+
+@contextmanager
+def loading(what: str) -> Iterator[None]:
+    """For a long import: a signal waits for its end, or ends it as a fault (PyTorch's loader makes one of Ctrl-C)."""
+    with Interrupts() as interrupts:
+        try:
+            yield
+        finally:
+            if interrupts.asked():
+                raise StudioError(f"stopped by a signal while {what} was loaded; nothing was begun", EXIT_INTERRUPTED) from None

@@ -12,16 +12,10 @@ from ..face.boxes import Box
 from ..face.mouth import OPEN, Scale
 from ..face.speech_check import loudness_db, sound_lag, speech_frames, still_mouth
 from ..face.track import REASONS, STILL_MOUTH, Track, runs
+from ..video.damage import FPS, listed, times
 
-FPS = 25
 USABLE_S, SPEECH_S = 10.0, 5.0
-_SHOWN_RUNS = 6
 _LAG_FRAMES, _LAG_R = 3, 0.3
-
-
-def times(first: int, last: int) -> str:
-    """frames 25-49 (1.00-2.00 s)."""
-    return f"frames {first}-{last} ({first / FPS:.2f}-{(last + 1) / FPS:.2f} s)"
 
 
 @dataclass
@@ -40,7 +34,7 @@ class Report:
         """One for each reason, then the sum."""
         out = []
         for reason, found in self.reasons.items():
-            out.append(f"unusable, {reason}: {_listed(found)}")
+            out.append(f"unusable, {reason}: {listed(found)}")
         out += [f"warning: {warning}" for warning in self.warnings]
         out.append(
             f"usable: {self.usable} of {self.frames} frames ({self.usable / FPS:.1f} of {self.frames / FPS:.1f} s),"
@@ -55,12 +49,6 @@ class Report:
             "unusable": {reason: [list(run) for run in found] for reason, found in self.reasons.items()},
             "sound_lag_frames": self.sound_lag, "warnings": self.warnings,
         }  # fmt: skip
-
-
-def _listed(found: list[tuple[int, int]]) -> str:
-    longest = sorted(sorted(found, key=lambda run: run[0] - run[1])[:_SHOWN_RUNS])
-    more = len(found) - len(longest)
-    return ", ".join(times(*run) for run in longest) + (f" and {more} shorter" if more else "")
 
 
 def judge(track: Track, boxes: list[Box | None], measured: npt.NDArray[np.float64], scale: Scale | None,
@@ -112,7 +100,7 @@ def _too_quiet(speech_s: float, loudness: npt.NDArray[np.float64]) -> str:
 
 def _refusal(report: Report, moves: bool, loudness: npt.NDArray[np.float64]) -> str:
     if report.usable / FPS < USABLE_S:
-        why = "; ".join(f"{reason} in {_listed(found)}" for reason, found in report.reasons.items())
+        why = "; ".join(f"{reason} in {listed(found)}" for reason, found in report.reasons.items())
         return f"{report.usable / FPS:.1f} s of usable picture, want {USABLE_S:g} or more: {why or 'the recording is too short'}"
     quiet = _too_quiet(report.speech_s, loudness)
     if quiet:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -16,8 +18,10 @@ from lipcast_studio.create.package import Background, background_of, own_speech,
 from lipcast_studio.create.report import judge
 from lipcast_studio.create.work_folder import held, open_work
 from lipcast_studio.errors import EXIT_INTERRUPTED, StudioError
+from lipcast_studio.face import progress
 from lipcast_studio.face.mouth import Scale
 from lipcast_studio.face.track import NO_FACE, STILL_MOUTH, USABLE, Track
+from lipcast_studio.training import loop
 from lipcast_studio.video.ffmpeg import FrameWriter
 
 
@@ -233,3 +237,83 @@ def test_two_signals_at_once_are_one_wish_and_a_later_one_ends_the_process(monke
                 signal.raise_signal(signal.SIGINT)
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+_INTERRUPTED = """
+import os, signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)
+class Hook:
+    def find_spec(self, name, path, target=None):
+        if name == "torch.functional":
+            try:
+                signal.raise_signal(signal.SIGINT)
+            except KeyboardInterrupt:  # what PyTorch's own loader makes of it
+                raise RuntimeError("KeyboardInterrupt: <EMPTY MESSAGE>") from None
+sys.meta_path.insert(0, Hook())
+from lipcast_studio.__main__ import main
+sys.exit(main(["create", "/nowhere.mp4", "-o", sys.argv[1]]))
+"""
+
+
+def test_a_signal_while_pytorch_is_loaded_is_one_line_and_an_exit_with_130(tmp_path: Path) -> None:
+    import subprocess
+    import sys
+
+    command = [sys.executable, "-c", _INTERRUPTED, str(tmp_path / "anna")]
+    ended = subprocess.run(command, capture_output=True, text=True)
+    assert ended.returncode == EXIT_INTERRUPTED, ended.stderr
+    assert ended.stderr == "lipcast: stopped by a signal while PyTorch was loaded; nothing was begun\n"
+    assert not list(tmp_path.iterdir())
+
+
+class _Slow:
+    """A stage of one weight whose every step takes step_s seconds of a clock that only it moves."""
+
+    name = "audio"
+
+    def __init__(self, step_s: float) -> None:
+        self.model = torch.nn.Linear(1, 1)
+        self.step_s, self.now_s = step_s, 1000.0
+
+    def loss(self, rng: np.random.Generator) -> tuple[torch.Tensor, dict[str, float]]:
+        self.now_s += self.step_s
+        return self.model(torch.ones(1, 1)).square().sum(), {"loss": 0.5}
+
+    def judge(self, model: torch.nn.Module) -> float | None:
+        return None
+
+    def preview(self, model: torch.nn.Module, path: Path) -> None:
+        pass
+
+
+def trained(stage: _Slow, checkpoint: Path, monkeypatch: pytest.MonkeyPatch, stop_at_s: float = np.inf) -> list[str]:
+    """What training 100 steps says, with the stage's clock."""
+    monkeypatch.setattr(loop, "time", SimpleNamespace(monotonic=lambda: stage.now_s))
+    said: list[str] = []
+    settings = loop.Settings(100, 1e-3, judge_every=1000, save_every_s=1e9)
+    with suppress(StudioError):
+        loop.run(stage, settings, checkpoint, said.append, stop=lambda: stage.now_s - 1000 >= stop_at_s)
+    return said
+
+
+def test_training_tells_the_time_that_is_left_by_the_pace_of_this_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    said = trained(_Slow(2.0), tmp_path / "a.pt", monkeypatch)
+    assert said[0] == "audio: step 8 of 100: loss 0.5000; 2.00 s a step, 3 min left"  # 92 steps, 184 s
+    assert "audio: step 56 of 100: loss 0.5000; 2.00 s a step, 88 s left" in said
+    assert [line.split(" of ")[0] for line in said[:-1]] == [f"audio: step {n}" for n in range(8, 100, 8)]  # every 16 s
+    assert said[-1] == "audio: step 100 of 100: loss 0.5000"
+    trained(_Slow(2.0), tmp_path / "b.pt", monkeypatch, stop_at_s=100)
+    said = trained(_Slow(5.0), tmp_path / "b.pt", monkeypatch)  # goes on, on a busier machine
+    assert said[0] == "audio: goes on at step 50 of 100"
+    assert said[1] == "audio: step 53 of 100: loss 0.5000; 5.00 s a step, 4 min left"  # 47 steps, 235 s
+
+
+def test_the_look_for_faces_tells_the_time_that_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = SimpleNamespace(now=50.0)
+    monkeypatch.setattr(progress, "time", SimpleNamespace(monotonic=lambda: clock.now))
+    said: list[str] = []
+    tell = progress.faces_progress(400, said.append)
+    for done in range(1, 401):
+        clock.now += 0.125
+        tell(done)
+    assert said == [f"faces: frame {n} of 400; {left} s left" for n, left in ((120, 35), (240, 20), (360, 5))]

@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import shutil
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,6 +25,16 @@ def sha256_of(path: Path) -> str:
         while piece := file.read(1 << 20):
             digest.update(piece)
     return digest.hexdigest()
+
+
+def want_place(folder: Path) -> None:
+    """StudioError where no folder can be made beside this one, which need not exist: known before any work."""
+    place = folder.resolve().parent
+    try:
+        place.mkdir(parents=True, exist_ok=True)
+        Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=place)).rmdir()
+    except OSError as error:
+        raise StudioError(f"{folder}: no folder can be made in {place}: {error.strerror}", EXIT_OUTPUT) from None
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from .landmarks import Detection, FaceFinder, Picture, Points, roi_of_detection,
 
 Floats = npt.NDArray[np.float64]
 
-USABLE, NO_FACE, SEVERAL_FACES, CUT_OFF, BLURRED, JUMP, STILL_MOUTH, ON_ITS_SIDE = range(8)
+USABLE, NO_FACE, SEVERAL_FACES, CUT_OFF, BLURRED, JUMP, STILL_MOUTH, ON_ITS_SIDE, DAMAGED = range(9)
 REASONS = {
     NO_FACE: "no face",
     SEVERAL_FACES: "several faces",
@@ -23,6 +23,7 @@ REASONS = {
     JUMP: "the picture jumps",
     STILL_MOUTH: "speech with a still mouth (another voice?)",
     ON_ITS_SIDE: "face on its side (turn the video upright)",
+    DAMAGED: "damaged in the file",
 }
 _SECOND_FACE = 0.25  # its area to the first one's, from which it counts
 _THOROUGH_FRAMES = 5  # small faces are looked for this often; what is found holds until the next look

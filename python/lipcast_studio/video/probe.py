@@ -14,6 +14,8 @@ from .ffmpeg import first_line, program, source
 
 HDR = {"smpte2084": "HDR10 (PQ)", "arib-std-b67": "HLG"}
 _MATRICES = {"bt709": "bt709", "smpte170m": "bt601", "bt470bg": "bt601", "bt2020nc": "bt2020"}
+_TRANSPORT_STREAM = "mpegts"
+_BROADCAST = (_TRANSPORT_STREAM, "mpeg")
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,10 @@ class Facts:
     transfer: str
     sounds: int
     stream: int  # index of the picture in the file
+    start_s: float  # the time in the file from which all of it counts
+    picture_late_s: float  # what ffmpeg has to be told to count the picture from there, and the sound
+    sound_late_s: float
+    transport_stream: bool
 
     @property
     def upright(self) -> tuple[int, int]:
@@ -73,6 +79,15 @@ def _rotation(stream: dict[str, Any]) -> int:
     return 0
 
 
+def _starts(container: dict[str, Any], picture: dict[str, Any], sounds: list[dict[str, Any]]) -> tuple[float, float, float]:
+    """start_s, picture_late_s, sound_late_s: of a broadcast's formats ffmpeg counts each stream from its own begin."""
+    if container.get("format_name") not in _BROADCAST:
+        return float(container.get("start_time", 0)), 0.0, 0.0
+    begins = [float(stream.get("start_time", 0)) for stream in (picture, *sounds[:1])]
+    start_s = min(begins)
+    return start_s, begins[0] - start_s, begins[-1] - start_s
+
+
 def _unreadable(path: Path, complaint: str) -> str:
     """Why ffprobe opens nothing, in words of its user."""
     with path.open("rb") as file:
@@ -86,16 +101,24 @@ def _unreadable(path: Path, complaint: str) -> str:
     return "not a video that can be read, whatever its name says"
 
 
+def want_file(path: Path) -> None:
+    """StudioError where there is none of this name, or it is something else."""
+    if not path.exists():
+        raise StudioError(f"{path}: no such file")
+    if not path.is_file():
+        raise StudioError(f"{path}: {'a folder' if path.is_dir() else 'a device or a pipe, no file'}, want a video")
+
+
 def probe(path: Path) -> Facts:
     """StudioError where there is no such file, or no picture that ffmpeg reads in it."""
-    if not path.is_file():
-        raise StudioError(f"{path}: no such file" if not path.exists() else f"{path}: a folder, want a video")
+    want_file(path)
     command = [program("ffprobe"), "-v", "error", "-of", "json", "-show_streams", "-show_format", source(path)]
     asked = subprocess.run(command, capture_output=True, text=True, errors="replace")
     if asked.returncode != 0:
         raise StudioError(f"{path}: {_unreadable(path, first_line(asked.stderr).split(': ')[-1])}")
     told = json.loads(asked.stdout)
-    streams = told.get("streams", [])
+    streams, container = told.get("streams", []), told.get("format", {})
+    sounds = [s for s in streams if s.get("codec_type") == "audio"]
     pictures = [s for s in streams if s.get("codec_type") == "video" and not s.get("disposition", {}).get("attached_pic")]
     if not pictures:
         raise StudioError(f"{path}: no video track, want a recording of a person who speaks")
@@ -104,11 +127,12 @@ def probe(path: Path) -> Facts:
     rate = average or nominal
     if rate <= 0 or not stream.get("width"):
         raise StudioError(f"{path}: its video track states no frame rate or size; it is damaged")
-    duration = stream.get("duration") or told.get("format", {}).get("duration") or 0
+    duration = stream.get("duration") or container.get("duration") or 0
     return Facts(
         int(stream["width"]), int(stream["height"]), _rotation(stream),
         _ratio(stream.get("sample_aspect_ratio"), ":") or Fraction(1), rate,
         bool(nominal and abs(nominal / rate - 1) > Fraction(1, 50)), float(duration),
         str(stream.get("color_space", "")), str(stream.get("color_transfer", "")),
-        sum(s.get("codec_type") == "audio" for s in streams), int(stream["index"]),
+        len(sounds), int(stream["index"]), *_starts(container, stream, sounds),
+        container.get("format_name") == _TRANSPORT_STREAM,
     )  # fmt: skip

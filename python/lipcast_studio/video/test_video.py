@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 from pathlib import Path
 
@@ -187,3 +188,138 @@ def test_a_full_disk_is_not_taken_for_a_recording_that_ends_early(tmp_path: Path
         normalise(path, tmp_path / "out.mp4", shortest_s=1)
     assert caught.value.code == EXIT_OUTPUT
     assert [p.name for p in tmp_path.iterdir()] == ["a.mp4"]
+
+
+def damaged(path: Path, begins: float, ends: float, fill: bytes = b"\0") -> None:
+    """Overwrites a share of the file's bytes."""
+    data = bytearray(path.read_bytes())
+    first, after = int(len(data) * begins), int(len(data) * ends)
+    data[first:after] = (fill * (after - first))[: after - first]
+    path.write_bytes(data)
+
+
+def recorded(path: Path, *options: str) -> Path:
+    """Eight moving seconds, a key frame a second."""
+    moving = "testsrc2=320x192:r=25,noise=alls=20:allf=t"
+    return made(path, moving, "-c:v", "libx264", "-g", "25", "-c:a", "aac", *options, seconds=8)
+
+
+CONTAINERS = [("a.mp4", ["-movflags", "+faststart"]), ("a.ts", ["-f", "mpegts"]), ("a.mkv", [])]
+
+
+@pytest.mark.parametrize(("name", "options"), CONTAINERS)
+def test_every_frame_that_damage_changes_is_told_and_no_healthy_part(tmp_path: Path, name: str, options: list[str]) -> None:
+    path = recorded(tmp_path / name, *options)
+    whole = normalise(path, tmp_path / "whole.mp4", shortest_s=1)
+    assert (whole.damaged, whole.notes) == ([], [])
+    damaged(path, 0.5, 0.55)
+    made_of = normalise(path, tmp_path / "out.mp4", shortest_s=1)
+    assert made_of.frames == whole.frames
+    pairs = zip(frames(whole).astype(np.int16), frames(made_of), strict=True)
+    changed = np.array([np.abs(a - b).mean() > 4 for a, b in pairs])
+    assert changed.any()
+    hit = np.zeros(whole.frames, bool)
+    for first, last in made_of.damaged:
+        hit[first : last + 1] = True
+    assert not (changed & ~hit).any()
+    assert hit.sum() < 75  # to the next key frame or the one after it
+    (first, last) = made_of.damaged[0]
+    notes = [note for note in made_of.notes if note.startswith("warning: the picture is damaged in frames ")]
+    assert len(notes) == 1
+    assert f"-{last} (" in notes[0]
+    assert f"-{(last + 1) / 25:.2f} s)" in notes[0]
+    assert 75 < first < 125
+
+
+def test_the_garbage_at_the_end_of_a_transport_stream_is_a_lost_end(tmp_path: Path) -> None:
+    path = recorded(tmp_path / "a.ts", "-f", "mpegts")
+    damaged(path, 0.88, 1, b"\x01\xfe\x3c")
+    made_of = normalise(path, tmp_path / "out.mp4", shortest_s=1)
+    (note,) = (note for note in made_of.notes if "the picture ends early" in note)
+    told = re.search(r"early: (\S+) of (\S+) s can be decoded \(frames 0-(\d+)\): the last \d+ of \d+ bytes hold neither", note)
+    assert told
+    assert float(told[1]) == pytest.approx(made_of.frames / 25)
+    assert float(told[2]) == pytest.approx(8, abs=0.5)
+    assert int(told[3]) == made_of.frames - 1
+
+
+@pytest.mark.parametrize(("name", "options"), [CONTAINERS[0], CONTAINERS[2]])
+def test_garbage_at_the_end_of_a_file_that_tells_its_length_is_a_lost_end(tmp_path: Path, name: str, options: list[str]) -> None:
+    path = recorded(tmp_path / name, *options)
+    damaged(path, 0.88, 1, b"\x01\xfe\x3c")
+    made_of = normalise(path, tmp_path / "out.mp4", shortest_s=1)
+    (note,) = (note for note in made_of.notes if "the picture ends early" in note)
+    told = re.search(r"early: (\S+) of 8\.\d\d s can be decoded \(frames 0-(\d+)\): ", note)
+    assert told
+    assert 6.5 < float(told[1]) < 7.7
+    assert int(told[2]) == made_of.frames - 1
+    assert made_of.damaged[-1][1] == made_of.frames - 1
+
+
+@pytest.mark.parametrize("lost", ["sound", "picture"])
+def test_a_sound_and_a_picture_that_end_apart_are_told(tmp_path: Path, lost: str) -> None:
+    lengths = {"sound": ("4", "3"), "picture": ("3", "4")}[lost]
+    picture = ["-f", "lavfi", "-i", f"testsrc2=160x96:r=25:d={lengths[0]}"]
+    sound = ["-f", "lavfi", "-i", f"sine=440:sample_rate=48000:d={lengths[1]}"]
+    path = tmp_path / "a.ts"
+    subprocess.run(["ffmpeg", "-v", "error", *picture, *sound, "-c:a", "aac", "-c:v", "libx264", str(path)], check=True)
+    made_of = normalise(path, tmp_path / "out.mp4", shortest_s=1)
+    (note,) = made_of.notes
+    assert note.startswith(f"warning: the {lost} ends early: ")
+    if lost == "sound":
+        ((first, last),) = made_of.damaged  # frames without their sound
+        assert 74 <= first <= 80
+        assert last == made_of.frames - 1
+    else:
+        assert made_of.damaged == []
+
+
+@pytest.mark.parametrize("late", ["sound", "picture"])
+def test_sound_and_picture_of_a_transport_stream_keep_their_distance(tmp_path: Path, late: str) -> None:
+    """ffmpeg counts each of its streams from its own begin, where it is asked for one of them."""
+    flash = "color=black:160x96:r=25:d=4,drawbox=0:0:160:96:white:fill:enable='between(t,2,2.2)'"
+    beep = "aevalsrc='if(between(t,2,2.2),0.5*sin(2764*t),0)':s=48000:d=4"
+    shift = ["-itsoffset", "0.52"]
+    inputs = [*(shift if late == "picture" else []), "-f", "lavfi", "-i", flash]
+    inputs += [*(shift if late == "sound" else []), "-f", "lavfi", "-i", beep]
+    path = tmp_path / "a.ts"
+    subprocess.run(["ffmpeg", "-v", "error", *inputs, "-c:v", "libx264", "-c:a", "aac", str(path)], check=True)
+    made_of = normalise(path, tmp_path / "out.mp4", shortest_s=1)
+    seen = np.flatnonzero(frames(made_of).mean((1, 2, 3)) > 128)[0] / 25
+    heard = np.flatnonzero(np.abs(read_sound(path, made_of.frames)) > 0.1)[0] / 16_000
+    assert seen - heard == pytest.approx(0.52 if late == "picture" else -0.52, abs=0.06)
+
+
+def test_nothing_behind_a_jump_of_a_transport_streams_clock_is_of_use(tmp_path: Path) -> None:
+    path = made(tmp_path / "a.ts", "testsrc2=160x96:r=25", "-g", "25", "-c:v", "libx264", "-c:a", "aac", seconds=40)
+    damaged(path, 0.3, 0.7)
+    made_of = normalise(path, tmp_path / "out.mp4", shortest_s=1)
+    assert made_of.damaged[-1][1] == made_of.frames - 1
+    assert 270 < made_of.damaged[0][0] < 330
+    assert any("damaged in frames" in note for note in made_of.notes)
+
+
+def test_a_transport_stream_that_begins_amid_pictures_loses_those_until_its_first_key_frame(tmp_path: Path) -> None:
+    path = recorded(tmp_path / "a.ts", "-f", "mpegts")
+    data = path.read_bytes()
+    path.write_bytes(data[len(data) // 20 // 188 * 188 + 100 :])
+    made_of = normalise(path, tmp_path / "out.mp4", shortest_s=1)
+    assert 170 <= made_of.frames <= 200
+    assert all(last < 25 for _, last in made_of.damaged)
+
+
+def test_a_clock_that_jumps_ends_what_is_of_use(tmp_path: Path) -> None:
+    """Two recordings, one after the other: ffmpeg joins each stream on its own, and the two may part."""
+    path = recorded(tmp_path / "a.ts", "-f", "mpegts")
+    later = recorded(tmp_path / "b.ts", "-f", "mpegts", "-output_ts_offset", "100")
+    path.write_bytes(path.read_bytes() + later.read_bytes())
+    made_of = normalise(path, tmp_path / "out.mp4", shortest_s=1)
+    ((first, last),) = made_of.damaged
+    assert 190 <= first <= 205
+    assert last == made_of.frames - 1
+    assert any("the clock jumps by 9" in note for note in made_of.notes)
+
+
+def test_a_device_is_not_called_a_folder(tmp_path: Path) -> None:
+    with pytest.raises(StudioError, match=r"^/dev/zero: a device or a pipe, no file, want a video$"):
+        probe(Path("/dev/zero"))
