@@ -6,6 +6,7 @@ import contextlib
 import functools
 import io
 import json
+import shlex
 import shutil
 import sys
 from collections.abc import Callable
@@ -281,12 +282,12 @@ def test_an_engine_that_breaks_a_promise_fails_by_it(
     how: str, fails: str, how_many: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     engine, folder = tmp_path / "lipcast", twin(tmp_path / "demo")
-    size = 1280 * 720 * 3
-    render = how.format(real=lab.BINARY, second_frame=size + 1)
+    size, real = 1280 * 720 * 3, shlex.quote(str(lab.BINARY))
+    render = how.format(real=real, second_frame=size + 1)
     engine.write_text(
         f"""#!/bin/sh
 case "$*" in
-inspect*) exec {lab.BINARY} "$@" ;;
+inspect*) exec {real} "$@" ;;
 *--idle*) idle= ;;
 *) idle="--idle model" ;;
 esac
