@@ -83,4 +83,10 @@ Result<fs::path> FindAvatar(std::string_view name_or_path, std::span<const fs::p
       fmt::format("not found; looked for {} (a path needs a '/': ./{})", places, ShownText(name)));
 }
 
+std::string AvatarName(const fs::path& path) {
+  std::string name = Utf8FromPath(path.filename());
+  if (name.ends_with(".zip")) name.resize(name.size() - 4);
+  return name;
+}
+
 }  // namespace lipcast::avatar

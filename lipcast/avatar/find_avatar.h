@@ -2,6 +2,7 @@
 
 #include <filesystem>
 #include <span>
+#include <string>
 #include <string_view>
 
 #include "lipcast/base/status.h"
@@ -16,5 +17,8 @@ namespace lipcast::avatar {
 /// there but is no avatar. The package is not opened.
 Result<std::filesystem::path> FindAvatar(std::string_view name_or_path,
                                          std::span<const std::filesystem::path> search_roots);
+
+/// The bare name of an avatar that stands there: its folder's, or its .zip's without the ending.
+std::string AvatarName(const std::filesystem::path& path);
 
 }  // namespace lipcast::avatar

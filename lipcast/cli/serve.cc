@@ -131,8 +131,7 @@ Result<std::map<std::string, std::filesystem::path>> FindShown(
     LC_ASSIGN_OR_RETURN(auto path, avatar::FindAvatar(one, roots));
     path = std::filesystem::absolute(path).lexically_normal();
     if (!path.has_filename()) path = path.parent_path();  // it ended in a '/'
-    std::string name = avatar::Utf8FromPath(path.filename());
-    if (name.ends_with(".zip")) name.resize(name.size() - 4);
+    const std::string name = avatar::AvatarName(path);
     const auto [at, is_new] = shown.emplace(name, path);
     if (!is_new && at->second != path) {
       return Status(Code::kInvalidArgument,

@@ -366,8 +366,7 @@ std::map<std::string, fs::path> AvatarRegistry::Scan() const {
   for (const auto& root : options_.roots) {
     std::error_code error;
     for (fs::directory_iterator it(root, error), end; !error && it != end; it.increment(error)) {
-      std::string name = avatar::Utf8FromPath(it->path().filename());
-      if (name.ends_with(".zip")) name.resize(name.size() - 4);
+      std::string name = avatar::AvatarName(it->path());
       if (IsName(name)) names.insert(std::move(name));
     }
   }

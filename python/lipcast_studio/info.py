@@ -8,8 +8,8 @@ from typing import Any
 
 from .archive import read_manifest
 from .engine import inspect
-from .errors import StudioError
 from .onnx_file import session
+from .package_files import read_json
 
 
 def _network(path: Path) -> dict[str, Any]:
@@ -29,10 +29,7 @@ def info(folder: Path) -> dict[str, Any]:
     report["split"] = manifest["generator"].get("split")
     figures: dict[str, Any] = {}
     for path in (folder / name for name in manifest["files"] if name.endswith(".json") and name != manifest["boxes"]):
-        try:
-            figures[path.name] = json.loads(path.read_text("utf-8"))
-        except ValueError:
-            raise StudioError(f"{path}: not JSON") from None
+        figures[path.name] = read_json(path)
     report["figures"] = figures
     return report
 
